@@ -1,0 +1,91 @@
+"""Weights from a file somebody else made: read without running code, matched or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from psychophys.errors import ModelError, UsageError
+
+Create = Callable[..., nn.Module]
+
+
+def load_checkpoint(create: Create, path: Path) -> tuple[nn.Module, str]:
+    """Create the network and fill it from ``path``.
+
+    Parameters
+    ----------
+    create
+        Makes the network; takes ``num_classes`` when the file's classifier has another width.
+    path
+        ``.pth``, ``.pt``, ``.safetensors`` and what else timm reads; a training checkpoint is
+        reduced to its model (its moving average, where it has one).
+
+    Returns
+    -------
+    tuple
+        The network, and a description of the source with the file's SHA-256.
+    """
+    if not path.is_file():
+        raise UsageError(f"checkpoint {str(path)!r} is not a file", "Give the path of a weights file.")
+    state = _read(path)
+    network = create()
+    classes = _classes(network, state)
+    if classes is not None:
+        network = create(num_classes=classes)
+    _fill(network, state, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return network, f"checkpoint: {path} sha256 {digest}"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        state: Any = timm.models.load_state_dict(str(path), weights_only=True)
+    except Exception as error:
+        if "weights_only" in str(error) or isinstance(error, pickle.UnpicklingError):
+            reason = "it is not plain weights: it holds Python objects, which could run code, or is damaged"
+        else:
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+        raise ModelError(
+            f"checkpoint {str(path)!r} was not loaded: {reason}",
+            "Save the state dict alone (torch.save(model.state_dict(), FILE)) or use safetensors.",
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ModelError(
+            f"checkpoint {str(path)!r} is not a state dict (names to tensors)",
+            "Save model.state_dict(), alone or under the key 'state_dict'.",
+        )
+    return state
+
+
+def _classes(network: nn.Module, state: dict[str, Tensor]) -> int | None:
+    """The file's number of classes, if that is where it differs from the network."""
+    own = network.state_dict()
+    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    head = (getattr(network, "pretrained_cfg", None) or {}).get("classifier")
+    if not wrong or not isinstance(head, str):
+        return None
+    if all(key.startswith(head + ".") for key in wrong) and f"{head}.weight" in wrong:
+        return int(state[f"{head}.weight"].shape[0])
+    return None
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    own = network.state_dict()
+    missing = [key for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or extra or wrong:
+        first = (wrong or missing or extra)[0]
+        raise ModelError(
+            f"checkpoint {str(path)!r} is of another architecture: {len(missing)} tensors missing, "
+            f"{len(extra)} unknown, {len(wrong)} of another shape (first: {first})",
+            "Name the model the file was trained as.",
+        )
+    network.load_state_dict(state)

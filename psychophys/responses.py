@@ -1,0 +1,157 @@
+"""Local linear responses: the derivative of every layer's activations by the stimulus value.
+
+All estimators share one signature: they draw a block of values for a block of samples, run the
+network once, and hand each layer's responses and derivatives to ``receive`` inside the forward
+pass. Nothing is kept, so memory does not grow with the number of layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from psychophys.dual import FastRules
+from psychophys.errors import MeasurementError, unknown
+from psychophys.layers import Layer, module_names, recording
+from psychophys.observers import Observer
+
+Render = Callable[[Tensor], Tensor]
+"""``values -> images``: shape (S, K) for S samples of K values to (S * K, 3, H, W)."""
+Receive = Callable[[str, Tensor, Tensor | None], None]
+"""``(layer, response, tangent)``: shapes (rows, F) for consecutive rows of the S * K block."""
+
+CHUNK = 2**20
+"""Activations reduced at once: small enough for a CPU's cache, so temporaries stay small."""
+GPU_CHUNK = 2**25
+
+
+class NoForwardDerivative(MeasurementError):
+    """The model uses an operation that has no forward-mode derivative."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one estimator call works on.
+
+    Attributes
+    ----------
+    values
+        Stimulus values in the dimension's unit, shape (K,).
+    samples
+        Number S of nuisance samples that ``render`` draws for each row of its input.
+    step
+        Half-width of the central difference, or the spacing of the uniform grid for ``chained``.
+    """
+
+    values: Tensor
+    samples: int
+    step: float
+
+
+def _rows(output: Tensor, images: int) -> Tensor:
+    return output.reshape(images, -1)
+
+
+def _spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
+    limit = CHUNK if device.type == "cpu" else GPU_CHUNK
+    size = max(1, limit // max(n_features, 1))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def jvp(
+    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
+) -> None:
+    """Exact derivative, by forward-mode differentiation (source: Griewank & Walther 2008, ch. 3)."""
+    images = block.samples * len(block.values)
+
+    def reduce(name: str, output: Tensor) -> None:
+        response, tangent = forward_ad.unpack_dual(output)
+        response = _rows(response, images)
+        tangent = None if tangent is None else _rows(tangent, images)
+        for span in _spans(*response.shape, output.device):
+            receive(name, response[span], None if tangent is None else tangent[span])
+
+    grid = block.values.repeat(block.samples, 1)
+    with torch.no_grad(), forward_ad.dual_level():
+        stimulus = render(forward_ad.make_dual(grid, torch.ones_like(grid)))
+        try:
+            with (
+                sdpa_kernel(SDPBackend.MATH),
+                FastRules(),
+                recording(observer.model, module_names(layers), reduce),
+            ):
+                observer.model(observer.preprocess(stimulus))
+        except (NotImplementedError, RuntimeError) as error:
+            if _is_unsupported(error):
+                raise NoForwardDerivative(str(error)) from error
+            raise
+
+
+def _is_unsupported(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, NotImplementedError) or "forward ad" in text or "forward mode" in text
+
+
+def central(
+    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
+) -> None:
+    """Central difference over ``value - step`` and ``value + step``; error of order step squared."""
+    images = block.samples * len(block.values)
+
+    def reduce(name: str, output: Tensor) -> None:
+        rows = _rows(output, 2 * images)
+        below, above = rows[:images], rows[images:]
+        for span in _spans(*below.shape, output.device):
+            tangent = above[span] - below[span]
+            tangent /= 2 * block.step
+            # One side stands in for the response; the mean of both would cost another pass.
+            receive(name, above[span], tangent)
+
+    grid = block.values.repeat(block.samples, 1)
+    with torch.no_grad():
+        stimulus = torch.cat([render(grid - block.step), render(grid + block.step)])
+        with recording(observer.model, module_names(layers), reduce):
+            observer.model(observer.preprocess(stimulus))
+
+
+def chained(
+    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
+) -> None:
+    """Differences of neighbours on a uniform grid, at one forward pass a value.
+
+    The grid is shifted by half a step, so that the derivatives lie at the values asked for; one
+    image more than values is drawn in each block.
+    """
+    samples, edges = block.samples, len(block.values) + 1
+
+    def reduce(name: str, output: Tensor) -> None:
+        rows = _rows(output, samples * edges)
+        for sample in range(samples):
+            chain = rows[sample * edges : (sample + 1) * edges]
+            for span in _spans(edges - 1, rows.shape[1], output.device):
+                above = chain[span.start + 1 : span.stop + 1]
+                tangent = above - chain[span]
+                tangent /= block.step
+                receive(name, above, tangent)
+
+    shifted = torch.cat([block.values[:1] - block.step / 2, block.values + block.step / 2])
+    with torch.no_grad():
+        stimulus = render(shifted.expand(samples, -1))
+        with recording(observer.model, module_names(layers), reduce):
+            observer.model(observer.preprocess(stimulus))
+
+
+Estimator = Callable[[Observer, Sequence[Layer], Render, Block, Receive], None]
+ESTIMATORS: dict[str, Estimator] = {"jvp": jvp, "central": central, "chained": chained}
+
+
+def get_estimator(name: str) -> Estimator:
+    """Return the estimator of that name."""
+    if name not in ESTIMATORS:
+        raise unknown("estimator", name, ESTIMATORS)
+    return ESTIMATORS[name]

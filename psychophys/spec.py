@@ -1,0 +1,275 @@
+"""What is measured: one frozen, validated description, and its run id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from psychophys.errors import UsageError, unknown
+from psychophys.noise import get_noise
+from psychophys.responses import get_estimator
+from psychophys.stimuli import Stimulus, get_stimulus
+
+Values = int | float | Sequence[float] | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that decides the numbers of one measurement, apart from the observer.
+
+    Made by :func:`plan`; attributes are already resolved.
+
+    Attributes
+    ----------
+    values
+        Where the dimension is measured, in its unit.
+    parameters
+        Values of every other parameter; all combinations are averaged over.
+    step
+        Half-width of a central difference, in the dimension's unit.
+    noise_level
+        In the unit of the noise model.
+    dprime
+        Criterion d' of the threshold.
+    """
+
+    stimulus: Stimulus
+    dimension: str
+    values: tuple[float, ...]
+    parameters: Mapping[str, tuple[float, ...]]
+    layers: tuple[str, ...] = ("default",)
+    estimator: str = "jvp"
+    step: float = 1e-2
+    noise: str = "relative"
+    noise_level: float = 1.0
+    dprime: float = 1.0
+    preset: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the measured dimension."""
+        return self.stimulus.dimension(self.dimension).unit
+
+    @property
+    def samples(self) -> list[dict[str, float]]:
+        """Every combination of the other parameters' values."""
+        return self.stimulus.samples(self.parameters)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for provenance and the run id."""
+        plain = {**self.__dict__, "stimulus": self.stimulus.name}
+        return {key: _plain(value) for key, value in plain.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def run_id(measurement: Measurement, observer: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that name a measurement of an observer before it is made.
+
+    Settings that do not change the numbers (device, batch size) are not part of it.
+    """
+    text = json.dumps([measurement.as_dict(), dict(observer)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published experiment's settings, by dimension."""
+
+    name: str
+    summary: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _linspace(start: float, stop: float, count: int) -> tuple[float, ...]:
+    return tuple(float(v) for v in np.linspace(start, stop, count))
+
+
+_BENJAMIN2022 = Preset(
+    "benjamin2022",
+    "Benjamin et al. 2022: central differences, end points counted twice, unit Gaussian noise",
+    {
+        "orientation": {
+            "stimulus": "gabor-benjamin2022",
+            "values": _linspace(0, 180, 180),
+            "parameters": {
+                "phase": _linspace(0, 180, 10),
+                "frequency": 4.48,
+                "size": 50 / 224,
+                "contrast": 1.0,
+            },
+            "estimator": "central",
+            "step": math.degrees(0.01),
+            "noise": "gaussian",
+        },
+        "hue": {
+            "stimulus": "patch",
+            "values": _linspace(0, 360, 360),
+            "parameters": {
+                "saturation": _linspace(0.5, 0.9, 8),
+                "value": _linspace(0.5, 0.9, 8),
+            },
+            "estimator": "central",
+            "step": 0.1,
+            "noise": "gaussian",
+        },
+    },
+)
+PRESETS: dict[str, Preset] = {_BENJAMIN2022.name: _BENJAMIN2022}
+
+
+def plan(
+    stimulus: str | Stimulus | None = None,
+    dimension: str | None = None,
+    *,
+    values: Values = None,
+    parameters: Mapping[str, Values] | None = None,
+    layers: str | Sequence[str] = "default",
+    estimator: str | None = None,
+    step: float | None = None,
+    noise: str | None = None,
+    noise_level: float = 1.0,
+    dprime: float = 1.0,
+    preset: str | None = None,
+) -> Measurement:
+    """Resolve defaults and check a measurement before anything is computed.
+
+    Parameters
+    ----------
+    stimulus
+        Name in the table of stimuli, or a :class:`Stimulus` of your own. Default ``gabor``
+        (``patch`` for hue).
+    dimension
+        Parameter to measure. Default: the stimulus's first.
+    values
+        Where to measure: a list in the dimension's unit, or an int, the number of values spread
+        over the default range.
+    parameters
+        Other parameters: a number, a list to average over, or for ``phase`` and ``sample`` an int,
+        the number of values spread over the range.
+    layers
+        ``default``, ``all`` or glob patterns.
+    estimator
+        ``jvp`` (exact), ``central`` or ``chained``.
+    step
+        Half-width of the central difference, in the dimension's unit.
+    noise, noise_level, dprime
+        See :mod:`psychophys.noise`.
+    preset
+        Name of a published experiment whose settings replace the defaults.
+
+    Raises
+    ------
+    UsageError
+        An unknown name or an impossible value, named.
+    """
+    base = _preset_settings(preset, dimension)
+    dimension = dimension or base.get("dimension")
+    chosen = get_stimulus(stimulus or base.get("stimulus") or ("patch" if dimension == "hue" else "gabor"))
+    measured = chosen.dimension(dimension or chosen.parameters[0].name)
+    if values is None:
+        values = base.get("values", measured.count)
+    grid = measured.grid(values) if isinstance(values, int) else _floats(measured.name, values)
+    given = {**base.get("parameters", {}), **(parameters or {})}
+    measurement = Measurement(
+        stimulus=chosen,
+        dimension=measured.name,
+        values=grid,
+        parameters=_other_parameters(chosen, measured.name, given),
+        layers=(layers,) if isinstance(layers, str) else tuple(layers),
+        estimator=estimator or base.get("estimator", "jvp"),
+        step=_positive("step", step if step is not None else base.get("step", measured.step)),
+        noise=noise or base.get("noise", "relative"),
+        noise_level=_positive("noise level", noise_level),
+        dprime=_positive("d'", dprime),
+        preset=preset or "",
+    )
+    check(measurement)
+    return measurement
+
+
+def check(measurement: Measurement, shorter_side: int | None = None) -> None:
+    """Raise :class:`UsageError` for a measurement that cannot be made on images of this size."""
+    get_estimator(measurement.estimator)
+    get_noise(measurement.noise)
+    if measurement.estimator == "chained":
+        grid_step(measurement.values)
+    for sample in measurement.samples:
+        for value in measurement.values:
+            measurement.stimulus.check(
+                {**_defaults(measurement.stimulus), **sample, measurement.dimension: value},
+                shorter_side,
+            )
+
+
+def grid_step(values: Sequence[float]) -> float:
+    """Spacing of a uniform grid; :class:`UsageError` where the grid is not uniform."""
+    steps = np.diff(values)
+    if len(steps) == 0 or not np.allclose(steps, steps[0], rtol=1e-6) or steps[0] == 0:
+        raise UsageError(
+            "estimator chained needs two or more equally spaced values",
+            "Give --values START:STOP:COUNT, or use --estimator jvp.",
+        )
+    return float(steps[0])
+
+
+def _defaults(stimulus: Stimulus) -> dict[str, float]:
+    return {p.name: p.default for p in stimulus.parameters}
+
+
+def _preset_settings(preset: str | None, dimension: str | None) -> dict[str, Any]:
+    if preset is None:
+        return {}
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    settings = PRESETS[preset].settings
+    name = dimension or next(iter(settings))
+    if name not in settings:
+        raise unknown(f"dimension of preset {preset}", name, settings)
+    return {"dimension": name, **settings[name]}
+
+
+def _other_parameters(
+    stimulus: Stimulus, dimension: str, given: Mapping[str, Values]
+) -> dict[str, tuple[float, ...]]:
+    for name in given:
+        stimulus.parameter(name)
+        if name == dimension:
+            raise UsageError(f"{name} is the measured dimension", "Set its values with --values.")
+    resolved: dict[str, tuple[float, ...]] = {}
+    for parameter in stimulus.parameters:
+        if parameter.name == dimension:
+            continue
+        value = given.get(parameter.name, stimulus.nuisance.get(parameter.name, parameter.default))
+        counts = parameter.name in stimulus.nuisance
+        if counts and isinstance(value, int):
+            resolved[parameter.name] = parameter.grid(value)
+        else:
+            resolved[parameter.name] = _floats(parameter.name, value)
+    return resolved
+
+
+def _floats(name: str, value: Values) -> tuple[float, ...]:
+    items = [value] if isinstance(value, (int, float)) else list(value or [])
+    if not items:
+        raise UsageError(f"no values of {name}", "Give at least one.")
+    try:
+        return tuple(float(item) for item in items)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} {items!r} is not a list of numbers") from None
+
+
+def _positive(name: str, value: float) -> float:
+    if not math.isfinite(value) or value <= 0:
+        raise UsageError(f"{name} {value:g} cannot be used", "Give a number over 0.")
+    return float(value)

@@ -1,0 +1,22 @@
+"""The table of stimuli. A new stimulus is one :class:`Stimulus` and one entry here."""
+
+from __future__ import annotations
+
+from psychophys.errors import unknown
+from psychophys.stimuli.base import Parameter, Stimulus
+from psychophys.stimuli.color import PATCHES
+from psychophys.stimuli.gratings import GRATINGS
+
+STIMULI: dict[str, Stimulus] = {stimulus.name: stimulus for stimulus in (*GRATINGS, *PATCHES)}
+
+
+def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
+    """Return the stimulus of that name, or the one given."""
+    if isinstance(stimulus, Stimulus):
+        return stimulus
+    if stimulus not in STIMULI:
+        raise unknown("stimulus", stimulus, STIMULI, "See `psychophys stimuli`.")
+    return STIMULI[stimulus]
+
+
+__all__ = ["STIMULI", "Parameter", "Stimulus", "get_stimulus"]

@@ -1,0 +1,190 @@
+"""What a stimulus is: named parameters with units and ranges, and a function that draws it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from psychophys.errors import UsageError, unknown
+
+Draw = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
+Constraint = Callable[[Mapping[str, float]], str | None]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number that a stimulus is drawn from.
+
+    Attributes
+    ----------
+    unit
+        Unit of every value; lengths are fractions of the image's shorter side (``image``).
+    default
+        Value when nothing is said.
+    low, high
+        Values that can be drawn (both included).
+    sweep
+        First and last value measured by default when this is the dimension.
+    period
+        Period in ``unit``; the grid then leaves out the end point.
+    log
+        Whether the default grid is geometric.
+    step
+        Half-width of a central difference, in ``unit``.
+    measurable
+        False for a parameter without a derivative, such as a noise sample's number.
+    """
+
+    name: str
+    unit: str
+    default: float
+    low: float
+    high: float
+    sweep: tuple[float, float]
+    step: float
+    meaning: str
+    period: float | None = None
+    log: bool = False
+    count: int = 12
+    measurable: bool = True
+
+    def grid(self, count: int) -> tuple[float, ...]:
+        """Spread ``count`` values over the default range."""
+        if count < 1:
+            raise UsageError(f"{count} values of {self.name}", "Ask for one value or more.")
+        first, last = self.sweep
+        if self.period is not None:
+            points = first + (last - first) * np.arange(count) / count
+        elif not self.measurable:
+            points = np.arange(count, dtype=float)
+        elif self.log:
+            points = np.geomspace(first, last, count)
+        else:
+            points = np.linspace(first, last, count)
+        return tuple(float(point) for point in points)
+
+    def check(self, value: float) -> None:
+        """Raise :class:`UsageError` unless ``value`` can be drawn."""
+        if not math.isfinite(value) or not self.low <= value <= self.high:
+            raise UsageError(
+                f"{self.name} {value:g} {self.unit} cannot be drawn",
+                f"Give a value from {self.low:g} to {self.high:g}.",
+            )
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A parametric image, differentiable in every measurable parameter.
+
+    Attributes
+    ----------
+    draw
+        ``(parameters, x, y) -> image``. Parameters have shape (N, 1, 1); ``x`` (rightwards) and
+        ``y`` (upwards) are pixel centres in fractions of the image's shorter side, shape (H, W),
+        zero in the middle. Returns (N, H, W) for grey or (N, 3, H, W), values in [0, 1].
+    nuisance
+        How many values of which parameter are averaged over when nothing is said.
+    constraint
+        Says what is wrong with a combination of values, or None.
+    unit_range
+        False only for a published convention whose images leave [0, 1].
+    """
+
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    draw: Draw
+    nuisance: Mapping[str, int] = field(default_factory=dict)
+    constraint: Constraint | None = None
+    unit_range: bool = True
+
+    def parameter(self, name: str) -> Parameter:
+        """Return the parameter called ``name``."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise unknown(f"parameter of {self.name}", name, [p.name for p in self.parameters])
+
+    def dimension(self, name: str) -> Parameter:
+        """Return the parameter called ``name`` if it can be measured."""
+        dimensions = [p for p in self.parameters if p.measurable]
+        for parameter in dimensions:
+            if parameter.name == name:
+                return parameter
+        raise unknown(f"dimension of {self.name}", name, [p.name for p in dimensions])
+
+    def samples(self, fixed: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+        """Every combination of the fixed and nuisance values."""
+        combinations = itertools.product(*fixed.values())
+        return [dict(zip(fixed, values, strict=True)) for values in combinations]
+
+    def check(self, values: Mapping[str, float], shorter_side: int | None = None) -> None:
+        """Raise :class:`UsageError` if this combination cannot be drawn.
+
+        Parameters
+        ----------
+        values
+            Parameter values by name.
+        shorter_side
+            Pixels along the image's shorter side, for the Nyquist limit; None to leave it out.
+        """
+        for name, value in values.items():
+            self.parameter(name).check(value)
+        if shorter_side is not None and values.get("frequency", 0) > shorter_side / 2:
+            raise UsageError(
+                f"frequency {values['frequency']:g} cycles/image is over the Nyquist limit of a "
+                f"{shorter_side}-pixel image",
+                f"Give at most {shorter_side / 2:g}.",
+            )
+        if self.constraint is not None and (complaint := self.constraint(values)):
+            raise UsageError(complaint)
+
+    def render(self, values: Mapping[str, Tensor | float], size: tuple[int, int]) -> Tensor:
+        """Draw a batch of images.
+
+        Parameters
+        ----------
+        values
+            Tensors of shape (N,) or numbers; parameters left out take their defaults.
+        size
+            Height and width in pixels.
+
+        Returns
+        -------
+        Tensor
+            Images, shape (N, 3, H, W), on the device and of the dtype of the tensors given.
+        """
+        tensors = [value for value in values.values() if isinstance(value, Tensor)]
+        like = tensors[0] if tensors else torch.zeros(1)
+        full = {p.name: _column(values.get(p.name, p.default), like) for p in self.parameters}
+        x, y = coordinates(size, like)
+        image = self.draw(full, x, y)
+        if image.ndim == 3:
+            image = image.unsqueeze(1)
+        count = max((t.shape[0] for t in tensors), default=1)
+        return image.expand(count, 3, *size)
+
+
+def _column(value: Tensor | float, like: Tensor) -> Tensor:
+    if not isinstance(value, Tensor):
+        value = torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(1)
+    return value.reshape(-1, 1, 1)
+
+
+def coordinates(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixel centres in fractions of the shorter side: ``x`` rightwards, ``y`` upwards."""
+    height, width = size
+    shorter = min(size)
+
+    def centres(count: int) -> Tensor:
+        index = torch.arange(count, dtype=like.dtype, device=like.device)
+        return (index - (count - 1) / 2) / shorter
+
+    y, x = torch.meshgrid(-centres(height), centres(width), indexing="ij")
+    return x, y

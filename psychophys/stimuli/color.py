@@ -1,0 +1,104 @@
+"""Uniform colour patches on the HSV ring and on the CIE LCh(ab) ring.
+
+HSV hue is piecewise linear in RGB: its derivative jumps at multiples of 60 deg, where the exact
+derivative is that of one side. LCh is CIELAB (D65, sRGB primaries, IEC 61966-2-1) in polar form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from psychophys.stimuli.base import Parameter, Stimulus
+
+Values = Mapping[str, Tensor]
+
+HUE = Parameter(
+    "hue", "deg", 0.0, -720, 720, (0, 360), 1e-2, "angle on the colour ring", period=360, count=72
+)
+SATURATION = Parameter("saturation", "0-1", 1.0, 0.0, 1.0, (0.1, 1), 1e-4, "HSV saturation")
+VALUE = Parameter("value", "0-1", 0.8, 0.0, 1.0, (0.1, 1), 1e-4, "HSV value")
+LIGHTNESS = Parameter("lightness", "L*", 65.0, 0.0, 100.0, (40, 75), 1e-3, "CIE lightness")
+CHROMA = Parameter("chroma", "C*", 30.0, 0.0, 150.0, (5, 30), 1e-3, "CIE chroma")
+
+_D65 = (0.95047, 1.0, 1.08883)
+_XYZ_TO_RGB = (
+    (3.2404542, -1.5371385, -0.4985314),
+    (-0.9692660, 1.8760108, 0.0415560),
+    (0.0556434, -0.2040259, 1.0572252),
+)
+
+
+def hsv_to_rgb(hue_deg: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """HSV to RGB in [0, 1]: inputs broadcast, channels come out in a new dimension 1."""
+    sextant = hue_deg / 60
+    channels = []
+    for offset in (5.0, 3.0, 1.0):
+        k = torch.remainder(offset + sextant, 6)
+        channels.append(value - value * saturation * torch.clamp(torch.minimum(k, 4 - k), 0, 1))
+    return torch.stack(torch.broadcast_tensors(*channels), dim=1)
+
+
+def lch_to_rgb(lightness: Tensor, chroma: Tensor, hue_deg: Tensor) -> Tensor:
+    """CIE LCh(ab) to sRGB: inputs broadcast, channels come out in a new dimension 1.
+
+    Colours outside the sRGB gamut come out outside [0, 1].
+    """
+    hue = torch.deg2rad(hue_deg)
+    fy = (lightness + 16) / 116
+    fx = fy + chroma * torch.cos(hue) / 500
+    fz = fy - chroma * torch.sin(hue) / 200
+    xyz = [white * _lab_inverse(f) for white, f in zip(_D65, (fx, fy, fz), strict=True)]
+    linear = [
+        sum((weight * channel for weight, channel in zip(row, xyz, strict=True)), torch.zeros_like(fx))
+        for row in _XYZ_TO_RGB
+    ]
+    return torch.stack(torch.broadcast_tensors(*(_srgb(channel) for channel in linear)), dim=1)
+
+
+def _lab_inverse(f: Tensor) -> Tensor:
+    return torch.where(f > 6 / 29, f * f * f, 3 * (6 / 29) ** 2 * (f - 4 / 29))
+
+
+def _srgb(linear: Tensor) -> Tensor:
+    # The clamp keeps the unused branch of `where` from giving NaN derivatives.
+    curve = 1.055 * torch.clamp(linear, min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curve, 12.92 * linear)
+
+
+def _fill(rgb: Tensor, x: Tensor) -> Tensor:
+    return rgb.expand(*rgb.shape[:2], *x.shape)
+
+
+def _draw_hsv(p: Values, x: Tensor, _y: Tensor) -> Tensor:
+    return _fill(hsv_to_rgb(p["hue"], p["saturation"], p["value"]), x)
+
+
+def _draw_lch(p: Values, x: Tensor, _y: Tensor) -> Tensor:
+    return _fill(lch_to_rgb(p["lightness"], p["chroma"], p["hue"]), x)
+
+
+def _in_gamut(p: Mapping[str, float]) -> str | None:
+    values = (torch.tensor([p[name]], dtype=torch.float64) for name in ("lightness", "chroma", "hue"))
+    rgb = lch_to_rgb(*values)
+    if math.isfinite(float(rgb.sum())) and 0 <= float(rgb.min()) and float(rgb.max()) <= 1:
+        return None
+    return (
+        f"lightness {p['lightness']:g}, chroma {p['chroma']:g}, hue {p['hue']:g} is outside the sRGB "
+        f"gamut. Lower the chroma (30 is inside at lightness 65 for every hue)"
+    )
+
+
+PATCHES = (
+    Stimulus("patch", "uniform colour on the HSV ring", (HUE, SATURATION, VALUE), _draw_hsv),
+    Stimulus(
+        "patch-lch",
+        "uniform colour on the CIE LCh ring",
+        (HUE, CHROMA, LIGHTNESS),
+        _draw_lch,
+        constraint=_in_gamut,
+    ),
+)
