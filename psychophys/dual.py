@@ -20,7 +20,9 @@ from torch.overrides import TorchFunctionMode
 Rule = Callable[..., Any]
 
 
-def _convolution(function: Rule, x: Tensor, weight: Tensor, bias: Tensor | None = None, *a: Any, **k: Any) -> Any:
+def _convolution(
+    function: Rule, x: Tensor, weight: Tensor, bias: Tensor | None = None, *a: Any, **k: Any
+) -> Any:
     response, tangent = forward_ad.unpack_dual(x)
     if tangent is None:
         return NotImplemented

@@ -103,9 +103,7 @@ def list_layers(observer: Observer) -> Selection:
     holds the images in order and the first image's part is the same in both.
     """
     modules = [
-        name
-        for name, module in observer.model.named_modules()
-        if name and not isinstance(module, _SILENT)
+        name for name, module in observer.model.named_modules() if name and not isinstance(module, _SILENT)
     ]
     height, width = observer.input_size
     generator = torch.Generator().manual_seed(0)
@@ -196,9 +194,7 @@ def select_layers(observer: Observer, patterns: Sequence[str] = ("default",)) ->
             raise unknown(f"layer of {observer.name}", pattern, modules, hint)
         wanted.update(matched)
     chosen = tuple(
-        layer
-        for layer in every.layers
-        if layer.name in wanted or layer.name.partition("@")[0] in wanted
+        layer for layer in every.layers if layer.name in wanted or layer.name.partition("@")[0] in wanted
     )
     skipped = {name: why for name, why in every.skipped.items() if name in wanted}
     if not chosen:

@@ -193,13 +193,13 @@ def _accumulate(
     return estimator
 
 
-def _next_block(
-    done: int, size: int, n_samples: int, n_values: int, estimator: str
-) -> tuple[slice, slice]:
+def _next_block(done: int, size: int, n_samples: int, n_values: int, estimator: str) -> tuple[slice, slice]:
     """Samples and values to measure next: whole rows of values where they fit, else parts of one."""
     if estimator == "chained":
         # Each chain draws one image more than it measures: long chains waste less.
         size = max(size, min(n_values, 4 * size))
+    elif estimator == "central":
+        size = max(size // 2, 1)  # two images a value
     sample, value = divmod(done, n_values)
     if value or size < n_values:
         parts = -(-n_values // size)
@@ -236,10 +236,11 @@ def _measure_block(
     def render(grid: Tensor) -> Tensor:
         return _render(measurement, observer, samples, grid)
 
-    get_estimator(estimator)(observer, layers, render, Block(values, len(samples), step), receive)
+    width = get_estimator(estimator)(observer, layers, render, Block(values, len(samples), step), receive)
     shape = (len(samples), len(values))
     for name in names:
-        sums.information[name][block] = torch.cat(information[name]).double().cpu().reshape(shape)
+        j = torch.cat(information[name]).double().cpu().reshape(shape)
+        sums.information[name][block] = j / width**2
         sums.response[name][block] = torch.cat(response[name]).double().cpu().reshape(shape)
 
 

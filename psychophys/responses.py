@@ -1,8 +1,10 @@
 """Local linear responses: the derivative of every layer's activations by the stimulus value.
 
 All estimators share one signature: they draw a block of values for a block of samples, run the
-network once, and hand each layer's responses and derivatives to ``receive`` inside the forward
-pass. Nothing is kept, so memory does not grow with the number of layers.
+network once, and hand each layer's responses and changes to ``receive`` inside the forward pass.
+Nothing is kept, so memory does not grow with the number of layers. They return the width that
+the changes are over: ``change / width`` is the derivative. Fisher information is quadratic in
+the derivative, so the caller divides one number by ``width**2``, not every activation.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from psychophys.observers import Observer
 Render = Callable[[Tensor], Tensor]
 """``values -> images``: shape (S, K) for S samples of K values to (S * K, 3, H, W)."""
 Receive = Callable[[str, Tensor, Tensor | None], None]
-"""``(layer, response, tangent)``: shapes (rows, F) for consecutive rows of the S * K block."""
+"""``(layer, response, change)``: shapes (rows, F) for consecutive rows of the S * K block."""
 
-CHUNK = 2**20
+CHUNK = 2**21
 """Activations reduced at once: small enough for a CPU's cache, so temporaries stay small."""
 GPU_CHUNK = 2**25
 
@@ -63,9 +65,7 @@ def _spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def jvp(
-    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
-) -> None:
+def jvp(observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive) -> float:
     """Exact derivative, by forward-mode differentiation (source: Griewank & Walther 2008, ch. 3)."""
     images = block.samples * len(block.values)
 
@@ -90,6 +90,7 @@ def jvp(
             if _is_unsupported(error):
                 raise NoForwardDerivative(str(error)) from error
             raise
+    return 1.0
 
 
 def _is_unsupported(error: Exception) -> bool:
@@ -99,7 +100,7 @@ def _is_unsupported(error: Exception) -> bool:
 
 def central(
     observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
-) -> None:
+) -> float:
     """Central difference over ``value - step`` and ``value + step``; error of order step squared."""
     images = block.samples * len(block.values)
 
@@ -107,21 +108,20 @@ def central(
         rows = _rows(output, 2 * images)
         below, above = rows[:images], rows[images:]
         for span in _spans(*below.shape, output.device):
-            tangent = above[span] - below[span]
-            tangent /= 2 * block.step
             # One side stands in for the response; the mean of both would cost another pass.
-            receive(name, above[span], tangent)
+            receive(name, above[span], above[span] - below[span])
 
     grid = block.values.repeat(block.samples, 1)
     with torch.no_grad():
         stimulus = torch.cat([render(grid - block.step), render(grid + block.step)])
         with recording(observer.model, module_names(layers), reduce):
             observer.model(observer.preprocess(stimulus))
+    return 2 * block.step
 
 
 def chained(
     observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
-) -> None:
+) -> float:
     """Differences of neighbours on a uniform grid, at one forward pass a value.
 
     The grid is shifted by half a step, so that the derivatives lie at the values asked for; one
@@ -135,18 +135,17 @@ def chained(
             chain = rows[sample * edges : (sample + 1) * edges]
             for span in _spans(edges - 1, rows.shape[1], output.device):
                 above = chain[span.start + 1 : span.stop + 1]
-                tangent = above - chain[span]
-                tangent /= block.step
-                receive(name, above, tangent)
+                receive(name, above, above - chain[span])
 
     shifted = torch.cat([block.values[:1] - block.step / 2, block.values + block.step / 2])
     with torch.no_grad():
         stimulus = render(shifted.expand(samples, -1))
         with recording(observer.model, module_names(layers), reduce):
             observer.model(observer.preprocess(stimulus))
+    return block.step
 
 
-Estimator = Callable[[Observer, Sequence[Layer], Render, Block, Receive], None]
+Estimator = Callable[[Observer, Sequence[Layer], Render, Block, Receive], float]
 ESTIMATORS: dict[str, Estimator] = {"jvp": jvp, "central": central, "chained": chained}
 
 

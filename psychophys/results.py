@@ -157,7 +157,9 @@ def read(path: str | Path) -> Results:
     """
     path = Path(path)
     if not path.is_file():
-        raise UsageError(f"{str(path)!r} is not a file", "Give a Parquet file written by `psychophys measure`.")
+        raise UsageError(
+            f"{str(path)!r} is not a file", "Give a Parquet file written by `psychophys measure`."
+        )
     try:
         table = pq.read_table(path)
         meta = json.loads((table.schema.metadata or {})[METADATA_KEY])

@@ -28,26 +28,18 @@ ORIENTATION = Parameter(
 FREQUENCY = Parameter(
     "frequency", "cycles/image", 4.48, 1e-3, 1e4, (1, 32), 1e-3, "spatial frequency", log=True
 )
-PHASE = Parameter(
-    "phase", "deg", 0.0, -720, 720, (0, 360), 1e-2, "of the cosine at the centre", period=360
-)
+PHASE = Parameter("phase", "deg", 0.0, -720, 720, (0, 360), 1e-2, "of the cosine at the centre", period=360)
 CONTRAST = Parameter(
     "contrast", "Michelson", 1.0, 0.0, 1.0, (0.05, 1), 1e-4, "amplitude over mean luminance", log=True
 )
-LUMINANCE = Parameter(
-    "luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "mean pixel value", log=True
-)
+LUMINANCE = Parameter("luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "mean pixel value", log=True)
 X = Parameter("x", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, rightwards")
 Y = Parameter("y", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, upwards")
 SD = Parameter(
     "size", "image", 50 / 224, 1e-3, 10, (0.05, 0.3), 1e-4, "s.d. of the Gaussian envelope", log=True
 )
-DIAMETER = Parameter(
-    "size", "image", 0.9, 1e-3, 10, (0.2, 0.9), 1e-4, "diameter of the disc", log=True
-)
-ANGLE = Parameter(
-    "angle", "deg", 90.0, -360, 360, (10, 170), 1e-2, "between the two gratings"
-)
+DIAMETER = Parameter("size", "image", 0.9, 1e-3, 10, (0.2, 0.9), 1e-4, "diameter of the disc", log=True)
+ANGLE = Parameter("angle", "deg", 90.0, -360, 360, (10, 170), 1e-2, "between the two gratings")
 ORIENTATION_BANDWIDTH = Parameter(
     "orientation_bandwidth", "deg", 10.0, 0.5, 90, (5, 45), 1e-3,
     "half width at half height of the band", log=True,
@@ -56,9 +48,7 @@ FREQUENCY_BANDWIDTH = Parameter(
     "frequency_bandwidth", "octaves", 0.5, 0.05, 8, (0.25, 2), 1e-4,
     "half width at half height of the band", log=True,
 )  # fmt: skip
-SAMPLE = Parameter(
-    "sample", "number", 0, 0, 2**31, (0, 7), 1, "which noise: the seed", measurable=False
-)
+SAMPLE = Parameter("sample", "number", 0, 0, 2**31, (0, 7), 1, "which noise: the seed", measurable=False)
 
 
 def smooth_step(distance: Tensor, width: float) -> Tensor:

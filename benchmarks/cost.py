@@ -1,0 +1,150 @@
+"""Cost of a measurement over a plain forward pass of the same images, in the same run.
+
+    python benchmarks/cost.py [--models NAME ...] [--device cpu] [--repeats 5] [-o cost.csv]
+
+For each model and estimator, all default layers are measured for gabors of 36 orientations and
+8 phases. The plain pass shows the same images, already drawn, in batches of the same size. Plain
+and measured runs alternate; the ratio is that of the medians. Memory is the peak of the process
+(CPU) or of the allocator (CUDA) during a run, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import platform
+import resource
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from psychophys import Observer, load_observer, plan, run
+from psychophys.measure import CPU_BATCH, GPU_BATCH, _render
+from psychophys.memory import keep_freed_memory
+from psychophys.observers import DEFAULT_MODEL, pick_device
+
+warnings.filterwarnings("ignore", category=FutureWarning)
+ESTIMATORS = ("jvp", "central", "chained")
+
+
+def load(model: str, device: str) -> Observer:
+    keep_freed_memory()
+    weights = "pretrained" if model == DEFAULT_MODEL else "random"
+    return load_observer(model, weights=weights, device=pick_device(device))
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def time_model(model: str, device: str, repeats: int, batch: int | None) -> list[dict[str, Any]]:
+    observer = load(model, device)
+    size = batch or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
+    plans = {name: plan(estimator=name) for name in ESTIMATORS}
+    spec = plans["jvp"]
+    values = torch.tensor(spec.values, dtype=observer.dtype, device=observer.device)
+    images = torch.cat([_render(spec, observer, [sample], values[None]) for sample in spec.samples])
+
+    @torch.inference_mode()
+    def plain() -> None:
+        for part in images.split(size):
+            observer.model(observer.preprocess(part))
+
+    works: dict[str, Callable[[], object]] = {"plain": plain}
+    for name, measurement in plans.items():
+        works[name] = lambda m=measurement: run(m, observer, batch_size=size)
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for work in works.values():
+        work()
+    for _ in range(repeats):
+        for name, work in works.items():
+            seconds[name].append(timed(work, observer.device))
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return [
+        {
+            "model": model,
+            "device": device_name(observer.device),
+            "run": name,
+            "batch": size,
+            "ms_per_image": round(1e3 * medians[name] / len(images), 3),
+            "ratio": round(medians[name] / medians["plain"], 2),
+        }
+        for name in works
+    ]
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def _resident() -> float:
+    """KiB of memory in use now (the peak may have been earlier, while loading)."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def peak_memory(model: str, device: str, layers: str) -> float:
+    """Peak MiB above what the loaded model takes."""
+    observer = load(model, device)
+    measurement = plan(layers=layers, values=8, parameters={"phase": 1})
+    if observer.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run(measurement, observer, batch_size=8)
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    before = _resident()
+    run(measurement, observer, batch_size=8)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+
+
+def memory_model(model: str, device: str) -> list[dict[str, Any]]:
+    last = "fc" if model.startswith("resnet") else "classifier"
+    peaks = {}
+    for layers in (last, "all"):
+        # A fresh process: a peak cannot be taken back.
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            peaks[layers] = pool.submit(peak_memory, model, device, layers).result()
+    return [
+        {"model": model, "layers": layers, "peak_mib": round(peak), "ratio": round(peak / peaks[last], 2)}
+        for layers, peak in peaks.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=[DEFAULT_MODEL, "resnet18"])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    times = pd.DataFrame(
+        row
+        for model in options.models
+        for row in time_model(model, options.device, options.repeats, options.batch_size)
+    )
+    print(times.to_string(index=False))
+    memory = pd.DataFrame(row for model in options.models for row in memory_model(model, options.device))
+    print(memory.to_string(index=False))
+    if options.output:
+        times.to_csv(options.output, index=False)
+        memory.to_csv(options.output.with_stem(options.output.stem + "_memory"), index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""What each command does once its options are parsed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from psychophys.batch import measure_each
+from psychophys.cli.display import print_skipped, print_summary, progress_bar
+from psychophys.errors import UsageError, unknown
+from psychophys.layers import default_modules, list_layers
+from psychophys.memory import keep_freed_memory
+from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer
+from psychophys.results import FORMATS, Results, check_output, concat, read
+from psychophys.sheet import contact_sheet
+from psychophys.spec import plan
+from psychophys.stimuli import STIMULI, get_stimulus
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where results go."""
+
+    output: str
+    file_format: str | None
+    append: bool
+
+    def prepare(self) -> list[Results]:
+        """Refuse what cannot be written before anything is measured; return what is kept."""
+        if self.file_format is not None and self.file_format not in FORMATS:
+            raise unknown("format", self.file_format, FORMATS)
+        if self.output == "-":
+            if self.append:
+                raise UsageError("--append cannot add to standard output", "Name a file with -o.")
+            return []
+        chosen = check_output(Path(self.output), self.file_format)
+        if not self.append:
+            return []
+        if chosen != "parquet":
+            raise UsageError(f"--append cannot add to {chosen}", "Use a .parquet file.")
+        return [read(self.output)] if Path(self.output).exists() else []
+
+    def write(self, results: Results) -> None:
+        """Write all results so far."""
+        if self.output != "-":
+            results.write(self.output, self.file_format)
+
+
+def measure(
+    names: list[str],
+    variants: list[str],
+    asked: dict[str, Any],
+    options: dict[str, Any],
+    sink: Sink,
+    quiet: bool,
+) -> None:
+    """Measure, write after each model, then print the summary."""
+    kept = sink.prepare()
+    measurement = plan(**asked)
+    keep_freed_memory()
+    console = Console(stderr=True)
+    new: list[Results] = []
+    failed = 0
+    with progress_bar(console, quiet) as progress:
+        for outcome in measure_each(
+            measurement, names or [DEFAULT_MODEL], variants, progress=progress, **options
+        ):
+            if outcome.results is None:
+                if len(names) * len(variants) <= 1 and outcome.error is not None:
+                    raise outcome.error
+                failed += 1
+                print(f"error: {outcome.model} {outcome.weights}: {outcome.error}", file=sys.stderr)
+                continue
+            new.append(outcome.results)
+            sink.write(concat([*kept, *new]))
+    if new:
+        _report(console, concat(new), sink, quiet)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _report(console: Console, results: Results, sink: Sink, quiet: bool) -> None:
+    if sink.output == "-":
+        results.dump(sys.stdout.buffer, sink.file_format or "csv")
+        sys.stdout.buffer.flush()
+    if quiet:
+        return
+    print_summary(console, results)
+    print_skipped(console, results)
+    if sink.output != "-":
+        console.print(f"{len(results):,} rows in {sink.output}", highlight=False, soft_wrap=True)
+
+
+def layers(model: str, weights: str, checkpoint: Path | None) -> None:
+    """Print every layer."""
+    if checkpoint is not None:
+        weights = "pretrained"
+    observer = load_observer(model, weights=weights, checkpoint=checkpoint)
+    defaults = set(default_modules(observer.model))
+    selection = list_layers(observer)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, side in (
+        ("", "left"),
+        ("layer", "left"),
+        ("type", "left"),
+        ("output", "left"),
+        ("units", "right"),
+    ):
+        table.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for layer in selection.layers:
+        shape = " x ".join(str(size) for size in layer.shape)
+        mark = "*" if layer.name.partition("@")[0] in defaults else ""
+        table.add_row(mark, layer.name, layer.kind, shape, f"{layer.n_features:,}")
+    _wide_console().print(table)
+    for name, why in selection.skipped.items():
+        print(f"not a layer: {name} {why}", file=sys.stderr)
+
+
+def _wide_console() -> Console:
+    """Standard output; in a pipe or a file no line is cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def models(pattern: str, pretrained: bool, exclude: list[str]) -> None:
+    """Print names, one a line."""
+    names = timm.list_models(pattern, pretrained=pretrained, exclude_filters=exclude)
+    if not names:
+        near = timm.list_models()
+        raise unknown("model", pattern, near, "A filter may hold * and ?, as in 'resnet*'.")
+    for name in names:
+        print(f"{name}  (embedded)" if is_embedded(name) else name)
+
+
+def stimuli(name: str | None, save: Path | None) -> None:
+    """Print the table of stimuli, or one stimulus's parameters."""
+    if name is None:
+        if save is not None:
+            raise UsageError(
+                "--save needs one stimulus", "Write `psychophys stimuli gabor --save sheet.png`."
+            )
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("stimulus", "dimensions", "what it is"):
+            table.add_column(heading, no_wrap=heading == "stimulus", overflow="fold")
+        for stimulus in STIMULI.values():
+            dimensions = ", ".join(p.name for p in stimulus.parameters if p.measurable)
+            table.add_row(stimulus.name, dimensions, stimulus.summary)
+        _wide_console().print(table)
+        return
+    stimulus = get_stimulus(name)
+    print(f"{stimulus.name}: {stimulus.summary}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("parameter", "unit", "default", "possible", "measured", "period", "meaning"):
+        table.add_column(heading, no_wrap=heading != "meaning")
+    for p in stimulus.parameters:
+        count = stimulus.nuisance.get(p.name)
+        default = f"{p.default:.4g}" if count is None else f"{count} values"
+        swept = f"{p.sweep[0]:g} to {p.sweep[1]:g}" if p.measurable else "-"
+        period = "-" if p.period is None else f"{p.period:g}"
+        table.add_row(p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning)
+    _wide_console().print(table)
+    if save is not None:
+        _save_sheet(name, save)
+
+
+def _save_sheet(name: str, path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"output directory {str(path.parent)!r} does not exist", "Create it first.")
+    try:
+        contact_sheet(get_stimulus(name)).save(path)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"cannot write image {str(path)!r}: {error}", "End it in .png or .jpg.") from error
+    print(f"contact sheet in {path}", file=sys.stderr)
+
+
+def show(file: Path) -> None:
+    """Print summary and provenance."""
+    results = read(file)
+    console = _wide_console()
+    print_summary(console, results)
+    print_skipped(console, results)
+    for identifier, record in results.runs.items():
+        console.print(f"\nrun {identifier}", highlight=False, soft_wrap=True)
+        for key, value in record.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            console.print(f"  {key}: {text}", highlight=False, soft_wrap=True, markup=False)

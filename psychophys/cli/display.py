@@ -1,0 +1,115 @@
+"""Tables, curves and progress for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from psychophys.results import Results
+from psychophys.summary import GROUP, conclusions, summarize
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+PLAIN_BLOCKS = "_.,-=+*#"
+CURVE_WIDTH = 18
+
+
+def curve(values: list[float], blocks: str = BLOCKS) -> str:
+    """A small bar chart of non-negative numbers: the height is the value over the largest."""
+    numbers = np.nan_to_num(np.asarray(values, dtype=float), posinf=0)
+    top = numbers.max(initial=0)
+    if top <= 0:
+        return ""
+    parts = np.array_split(numbers, min(len(numbers), CURVE_WIDTH))
+    heights = [float(part.mean()) / top for part in parts]
+    return "".join(blocks[min(int(h * len(blocks)), len(blocks) - 1)] for h in heights)
+
+
+def number(value: float) -> str:
+    """Three significant digits, and a dash for what there is not."""
+    return "-" if not np.isfinite(value) else f"{value:.3g}"
+
+
+def print_summary(console: Console, results: Results) -> None:
+    """One table a run, then one sentence a run."""
+    frame = results.to_pandas()
+    curves = {key: list(part["sensitivity"]) for key, part in frame.groupby(GROUP, sort=False, dropna=False)}
+    blocks = BLOCKS if "utf" in console.encoding.lower() else PLAIN_BLOCKS
+    for _, rows in summarize(results).groupby("run_id", sort=False):
+        console.print(_summary_table(rows, curves, blocks, frame))
+    for sentence in conclusions(results):
+        console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def _summary_table(
+    rows: pd.DataFrame, curves: dict[tuple[object, ...], list[float]], blocks: str, frame: pd.DataFrame
+) -> Table:
+    first = rows.iloc[0]
+    run = frame[frame["run_id"] == first["run_id"]]
+    unit = first["unit"]
+    oriented = first["dimension"] == "orientation" and rows["cardinal_oblique_ratio"].notna().any()
+    ends = f"{run['value'].min():g}-{run['value'].max():g}"
+    title = f"{first['model']} ({first['weights']}): {first['dimension']} thresholds in {unit}, "
+    title += f"{run['noise'].iloc[0]} noise {run['noise_level'].iloc[0]:g}, {first['estimator']}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("units", justify="right")
+    for heading in ("mean", *(("cardinal", "oblique") if oriented else ("best at", "worst at")), "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(f"sensitivity at {ends}", no_wrap=True)
+    names = ("cardinal_threshold", "oblique_threshold", "cardinal_oblique_ratio")
+    other = ("best_value", "worst_value", "best_worst_ratio")
+    for row in rows.to_dict("records"):
+        cells = [number(row["mean_threshold"]), *(number(row[n]) for n in (names if oriented else other)[:2])]
+        ratio = row[(names if oriented else other)[2]]
+        cells.append(f"{ratio:.2f}" if np.isfinite(ratio) else "-")
+        drawn = curve(curves[tuple(row[name] for name in GROUP)], blocks)
+        note = drawn if row["status"] == "ok" else row["status"]
+        table.add_row(str(row["layer"]), f"{row['n_features']:,}", *cells, note)
+    return table
+
+
+def print_skipped(console: Console, results: Results) -> None:
+    """Say which modules asked for could not be measured, and why."""
+    for record in results.runs.values():
+        reasons: dict[str, list[str]] = {}
+        for name, why in record["skipped_layers"].items():
+            reasons.setdefault(why, []).append(name)
+        for why, names in reasons.items():
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            console.print(f"not measured ({why}): {shown}", highlight=False, soft_wrap=True)
+        asked = record["measurement"]["estimator"]
+        if record["estimator"] != asked:
+            console.print(
+                f"{record['model']} has an operation without a forward-mode derivative: "
+                f"{record['estimator']} differences were used in place of {asked}.",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+@contextmanager
+def progress_bar(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar with the time that remains, on a terminal only."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images"),
+        TimeRemainingColumn(),
+    )
+    disabled = quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=disabled, transient=True) as bar:
+        tasks: dict[str, int] = {}
+
+        def update(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = int(bar.add_task(label, total=total))
+            bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
+
+        yield update

@@ -1,0 +1,42 @@
+"""How values are written on the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from psychophys.errors import UsageError
+
+Values = int | list[float]
+
+
+def parse_values(name: str, text: str) -> Values:
+    """A count (``8``), a list (``0,45,90``; ``0.5``) or ``START:STOP:COUNT`` (both ends included)."""
+    try:
+        if ":" in text:
+            start, stop, count = text.split(":")
+            return [float(v) for v in np.linspace(float(start), float(stop), int(count))]
+        if "," not in text and text.strip().lstrip("+-").isdigit():
+            return int(text)
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(
+            f"{name} {text!r} is not a list of numbers",
+            "Write 0,45,90, START:STOP:COUNT, or a count.",
+        ) from None
+
+
+def parse_list(name: str, text: str) -> list[float]:
+    """Like :func:`parse_values`, but a lone integer is a value, not a count."""
+    values = parse_values(name, text)
+    return [float(values)] if isinstance(values, int) else values
+
+
+def parse_settings(settings: list[str]) -> dict[str, list[float]]:
+    """``NAME=VALUES`` options to a mapping."""
+    parsed = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name or not text:
+            raise UsageError(f"setting {setting!r} is not NAME=VALUES", "Write --set contrast=0.5.")
+        parsed[name] = parse_list(name, text)
+    return parsed
