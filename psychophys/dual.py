@@ -57,7 +57,7 @@ def _batch_norm(
 
 
 def _clamp(low: float, high: float | None) -> Rule:
-    def rule(_function: Rule, x: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
+    def rule(_function: Rule, x: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:  # noqa: ARG001
         response, tangent = forward_ad.unpack_dual(x)
         # Other limits than the function's own come as extra arguments: leave those to PyTorch.
         if tangent is None or kwargs or any(not isinstance(arg, bool) for arg in args):

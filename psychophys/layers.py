@@ -88,8 +88,9 @@ def recording(model: nn.Module, modules: Sequence[str], receive: Receive) -> Ite
         return hook
 
     try:
+        # One at a time: what is registered must be removed even if a later name is unknown.
         for name in modules:
-            handles.append(named[name].register_forward_hook(hook_for(name)))
+            handles.append(named[name].register_forward_hook(hook_for(name)))  # noqa: PERF401
         yield
     finally:
         for handle in handles:
@@ -111,7 +112,7 @@ def list_layers(observer: Observer) -> Selection:
     probe[1] *= 0.25
     together = _trace(observer, modules, probe)
     alone = _trace(observer, modules, probe[:1])
-    skipped = {name: "gives no tensor" for name in modules}
+    skipped = dict.fromkeys(modules, "gives no tensor")
     found: list[tuple[str, tuple[int, ...], int]] = []
     for label, (shape, norms, _) in together.items():
         module = label.partition("@")[0]

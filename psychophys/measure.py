@@ -19,7 +19,7 @@ from psychophys.errors import MeasurementError, UsageError
 from psychophys.layers import Layer, Selection, select_layers
 from psychophys.noise import get_noise, squared_norm, threshold
 from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
-from psychophys.responses import Block, NoForwardDerivative, get_estimator
+from psychophys.responses import Block, NoForwardDerivativeError, get_estimator
 from psychophys.results import Results
 from psychophys.spec import Measurement, Values, check, grid_step, plan, run_id
 from psychophys.stimuli import Stimulus
@@ -177,7 +177,7 @@ def _accumulate(
         block = _next_block(done, size, sums.n_samples, len(measurement.values), estimator)
         try:
             _measure_block(measurement, observer, layers, sums, block, estimator)
-        except NoForwardDerivative:
+        except NoForwardDerivativeError:
             # The whole run changes over, so that one table has one estimator.
             estimator, done = "central", 0
             continue

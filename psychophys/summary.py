@@ -91,7 +91,7 @@ def _conclusion(group: pd.DataFrame) -> str:
         return f"{who}: no layer depends on {first['dimension']}."
     ratios = good["cardinal_oblique_ratio"] if first["dimension"] == "orientation" else pd.Series(dtype=float)
     if ratios.notna().any():
-        top = good.loc[ratios.idxmax()]
+        top = good.iloc[int(np.nanargmax(ratios))]
         start, end = good.iloc[0], good.iloc[-1]
         return (
             f"{who}: sensitivity at cardinal over oblique orientations goes from "
@@ -99,7 +99,7 @@ def _conclusion(group: pd.DataFrame) -> str:
             f"{end['cardinal_oblique_ratio']:.2f} in {end['layer']}, and is highest in {top['layer']} "
             f"({top['cardinal_oblique_ratio']:.2f})."
         )
-    fine = good.loc[good["mean_threshold"].idxmin()]
+    fine = good.iloc[int(np.nanargmin(good["mean_threshold"]))]
     return (
         f"{who}: {first['dimension']} is told apart most finely in {fine['layer']} (mean threshold "
         f"{fine['mean_threshold']:.3g} {fine['unit']}); there the sensitivity is highest at "

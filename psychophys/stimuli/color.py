@@ -84,7 +84,7 @@ def _draw_lch(p: Values, x: Tensor, _y: Tensor) -> Tensor:
 def _in_gamut(p: Mapping[str, float]) -> str | None:
     values = (torch.tensor([p[name]], dtype=torch.float64) for name in ("lightness", "chroma", "hue"))
     rgb = lch_to_rgb(*values)
-    if math.isfinite(float(rgb.sum())) and 0 <= float(rgb.min()) and float(rgb.max()) <= 1:
+    if math.isfinite(float(rgb.sum())) and float(rgb.min()) >= 0 and float(rgb.max()) <= 1:
         return None
     return (
         f"lightness {p['lightness']:g}, chroma {p['chroma']:g}, hue {p['hue']:g} is outside the sRGB "

@@ -53,7 +53,8 @@ SAMPLE = Parameter("sample", "number", 0, 0, 2**31, (0, 7), 1, "which noise: the
 
 def smooth_step(distance: Tensor, width: float) -> Tensor:
     """Raised cosine: 1 below ``-width``, 0 above 0, differentiable everywhere."""
-    return 0.5 - 0.5 * torch.cos(math.pi * torch.clamp(-distance / width, 0, 1))
+    phase = math.pi * torch.clamp(-distance / width, 0, 1)
+    return 0.5 - 0.5 * torch.cos(phase)
 
 
 def disc(dx: Tensor, dy: Tensor, diameter: Tensor | float) -> Tensor:
