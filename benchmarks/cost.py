@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from psychophys import Observer, load_observer, plan, run
-from psychophys.measure import CPU_BATCH, GPU_BATCH, _render
+from psychophys.measurement import CPU_BATCH, GPU_BATCH, render_block
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import DEFAULT_MODEL, pick_device
 
@@ -56,7 +56,7 @@ def time_model(model: str, device: str, repeats: int, batch: int | None) -> list
     plans = {name: plan(estimator=name) for name in ESTIMATORS}
     spec = plans["jvp"]
     values = torch.tensor(spec.values, dtype=observer.dtype, device=observer.device)
-    images = torch.cat([_render(spec, observer, [sample], values[None]) for sample in spec.samples])
+    images = torch.cat([render_block(spec, observer, [sample], values[None]) for sample in spec.samples])
 
     @torch.inference_mode()
     def plain() -> None:

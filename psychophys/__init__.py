@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
-    from psychophys.measure import measure, run
+    from psychophys.measurement import measure, run
     from psychophys.observers import Observer, load_observer
     from psychophys.results import Results, concat, read
     from psychophys.spec import Measurement, plan
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
-    "measure": ("measure", "run"),
+    "measurement": ("measure", "run"),
     "observers": ("Observer", "load_observer"),
     "results": ("Results", "concat", "read"),
     "spec": ("Measurement", "plan"),

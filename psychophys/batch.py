@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psychophys.errors import PsychophysError, UsageError, unknown
-from psychophys.measure import run
+from psychophys.measurement import run
 from psychophys.observers import WEIGHTS, check_model_name, load_observer, pick_device
 from psychophys.results import Results
 from psychophys.spec import Measurement

@@ -49,9 +49,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         state: Any = timm.models.load_state_dict(str(path), weights_only=True)
     except Exception as error:
         if "weights_only" in str(error) or isinstance(error, pickle.UnpicklingError):
-            reason = "it is not plain weights: it holds Python objects, which could run code, or is damaged"
+            reason = "it is damaged or holds Python objects, which could run code"
         else:
-            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+            first = (str(error).strip().splitlines() or ["no message"])[0]
+            reason = f"it is damaged or of no known format ({first[:120]})"
         raise ModelError(
             f"checkpoint {str(path)!r} was not loaded: {reason}",
             "Save the state dict alone (torch.save(model.state_dict(), FILE)) or use safetensors.",

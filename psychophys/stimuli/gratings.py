@@ -98,7 +98,8 @@ def _draw_plaid(p: Values, x: Tensor, y: Tensor) -> Tensor:
 def _white_spectrum(sample: int, height: int, width: int) -> Tensor:
     # Drawn on the CPU so that a sample is the same on every device.
     generator = torch.Generator().manual_seed(sample)
-    return torch.fft.rfft2(torch.randn(height, width, generator=generator, dtype=torch.float64))
+    spectrum: Tensor = torch.fft.rfft2(torch.randn(height, width, generator=generator, dtype=torch.float64))
+    return spectrum
 
 
 def _draw_noise(p: Values, x: Tensor, y: Tensor) -> Tensor:

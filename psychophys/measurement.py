@@ -234,7 +234,7 @@ def _measure_block(
             )
 
     def render(grid: Tensor) -> Tensor:
-        return _render(measurement, observer, samples, grid)
+        return render_block(measurement, observer, samples, grid)
 
     width = get_estimator(estimator)(observer, layers, render, Block(values, len(samples), step), receive)
     shape = (len(samples), len(values))
@@ -244,7 +244,7 @@ def _measure_block(
         sums.response[name][block] = torch.cat(response[name]).double().cpu().reshape(shape)
 
 
-def _render(
+def render_block(
     measurement: Measurement, observer: Observer, samples: Sequence[Mapping[str, float]], grid: Tensor
 ) -> Tensor:
     """Draw every value of ``grid`` (S, K) for the sample of its row: (S * K, 3, H, W)."""
