@@ -21,7 +21,8 @@ class PsychophysError(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         one_line = " ".join(message.split()).rstrip(".")
-        super().__init__(f"{one_line}. {hint}" if hint else f"{one_line}.")
+        remedy = " ".join(hint.split())
+        super().__init__(f"{one_line}. {remedy}" if remedy else f"{one_line}.")
 
 
 class UsageError(PsychophysError):

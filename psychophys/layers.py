@@ -114,9 +114,9 @@ def list_layers(observer: Observer) -> Selection:
     alone = _trace(observer, modules, probe[:1])
     skipped = dict.fromkeys(modules, "gives no tensor")
     found: list[tuple[str, tuple[int, ...], int]] = []
-    for label, (shape, norms, _) in together.items():
+    for label, (shape, norms, size) in together.items():
         module = label.partition("@")[0]
-        if label not in alone or norms is None or alone[label][1] is None:
+        if label not in alone or norms is None or alone[label][1] is None or size != alone[label][2]:
             skipped[module] = "output has no axis of images"
             continue
         single = alone[label][1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -136,7 +137,14 @@ def run(
         if isinstance(error, MeasurementError):
             raise
         raise _failure(error, observer) from error
-    identity = {"model": observer.name, "sha256": observer.sha256, "dtype": str(observer.dtype)}
+    identity = {
+        "model": observer.name,
+        "sha256": observer.sha256,
+        "input_size": list(observer.input_size),
+        "mean": list(observer.mean),
+        "std": list(observer.std),
+        "dtype": str(observer.dtype),
+    }
     identifier = run_id(measurement, identity)
     seconds = time.perf_counter() - started
     rows = _rows(measurement, observer, selection.layers, sums, estimator, identifier)
@@ -348,8 +356,10 @@ def _provenance(
         "seed": observer.seed,
         "source": observer.source,
         "sha256": observer.sha256,
-        "pretrained_cfg": {k: v for k, v in observer.pretrained_cfg.items() if _is_plain(v)},
+        "pretrained_cfg": _plain_cfg(observer.pretrained_cfg),
         "input_size": list(observer.input_size),
+        "mean": list(observer.mean),
+        "std": list(observer.std),
         "measurement": measurement.as_dict(),
         "estimator": estimator,
         "skipped_layers": selection.skipped,
@@ -360,6 +370,12 @@ def _provenance(
         "seconds": round(seconds, 3),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _plain_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON can hold, as JSON gives it back."""
+    plain: dict[str, Any] = json.loads(json.dumps({k: v for k, v in cfg.items() if _is_plain(v)}))
+    return plain
 
 
 def _is_plain(value: Any) -> bool:

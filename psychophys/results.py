@@ -165,7 +165,7 @@ def read(path: str | Path) -> Results:
         table = pq.read_table(path)
         meta = json.loads((table.schema.metadata or {})[METADATA_KEY])
         return Results(table, meta["runs"])
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise UsageError(
             f"{str(path)!r} is not a results file, or is damaged ({type(error).__name__})",
             "Give a Parquet file written by `psychophys measure`.",

@@ -7,7 +7,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, cast
 
 import numpy as np
 
@@ -179,7 +180,7 @@ def plan(
     measured = chosen.dimension(dimension or chosen.parameters[0].name)
     if values is None:
         values = base.get("values", measured.count)
-    grid = measured.grid(values) if isinstance(values, int) else _floats(measured.name, values)
+    grid = measured.grid(int(values)) if isinstance(values, Integral) else _floats(measured.name, values)
     given = {**base.get("parameters", {}), **(parameters or {})}
     measurement = Measurement(
         stimulus=chosen,
@@ -200,6 +201,8 @@ def plan(
 
 def check(measurement: Measurement, shorter_side: int | None = None) -> None:
     """Raise :class:`UsageError` for a measurement that cannot be made on images of this size."""
+    if not measurement.layers or not all(measurement.layers):
+        raise UsageError(f"no layers in {measurement.layers}", "Give default, all or glob patterns.")
     get_estimator(measurement.estimator)
     get_noise(measurement.noise)
     if measurement.estimator == "chained":
@@ -252,15 +255,19 @@ def _other_parameters(
             continue
         value = given.get(parameter.name, stimulus.nuisance.get(parameter.name, parameter.default))
         counts = parameter.name in stimulus.nuisance
-        if counts and isinstance(value, int):
-            resolved[parameter.name] = parameter.grid(value)
+        if counts and isinstance(value, Integral):
+            resolved[parameter.name] = parameter.grid(int(value))
         else:
             resolved[parameter.name] = _floats(parameter.name, value)
     return resolved
 
 
 def _floats(name: str, value: Values) -> tuple[float, ...]:
-    items = [value] if isinstance(value, (int, float)) else list(value or [])
+    if isinstance(value, str):
+        raise UsageError(f"{name} {value!r} is text, not a list of numbers")
+    items: list[Any] = []
+    if value is not None:
+        items = [value] if isinstance(value, Real) else list(cast(Sequence[float], value))
     if not items:
         raise UsageError(f"no values of {name}", "Give at least one.")
     try:
