@@ -1,0 +1,97 @@
+"""The fast forward-mode rules against PyTorch's own."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from psychophys.dual import RULES, FastRules
+
+
+def dual(function: Callable[[Tensor], Tensor], x: Tensor, t: Tensor, fast: bool) -> tuple[Tensor, Any]:
+    mode = FastRules() if fast else nullcontext()
+    with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), mode:
+        return tuple(forward_ad.unpack_dual(function(forward_ad.make_dual(x.clone(), t.clone()))))
+
+
+def same(function: Callable[[Tensor], Tensor], *shape: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(*shape, dtype=torch.float64, generator=generator)
+    t = torch.randn(*shape, dtype=torch.float64, generator=generator)
+    fast, slow = dual(function, x, t, True), dual(function, x, t, False)
+    for ours, theirs in zip(fast, slow, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert fast[1].abs().max() > 0
+
+
+def weight(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+RULE_CASES = {
+    "conv2d": (lambda x: F.conv2d(x, weight(6, 4, 3, 3)), (2, 4, 9, 9)),
+    "conv2d bias stride": (lambda x: F.conv2d(x, weight(6, 4, 3, 3), weight(6), 2, 1), (2, 4, 9, 9)),
+    "conv2d groups": (lambda x: F.conv2d(x, weight(4, 1, 3, 3), bias=weight(4), groups=4), (2, 4, 9, 9)),
+    "linear": (lambda x: F.linear(x, weight(5, 7), weight(5)), (3, 7)),
+    "linear tokens": (lambda x: F.linear(x, weight(5, 7)), (3, 4, 7)),
+    "batch norm": (
+        lambda x: F.batch_norm(x, weight(4), weight(4).abs(), weight(4), weight(4), eps=1e-3),
+        (2, 4, 5, 5),
+    ),
+    "batch norm plain": (lambda x: F.batch_norm(x, weight(4), weight(4).abs()), (3, 4)),
+    "batch norm training": (lambda x: F.batch_norm(x, None, None, training=True), (4, 4, 5, 5)),
+    "relu": (F.relu, (2, 4, 5)),
+    "relu in place": (lambda x: F.relu(x, inplace=True), (2, 4, 5)),
+    "relu6": (F.relu6, (2, 4, 5)),
+    "relu6 in place": (lambda x: F.relu6(x, True), (2, 4, 5)),
+}
+
+
+@pytest.mark.parametrize("case", RULE_CASES)
+def test_rule_agrees_with_pytorch(case: str) -> None:
+    function, shape = RULE_CASES[case]
+    same(function, *shape)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "test_vit", "test_convnext"])
+def test_whole_network_agrees_with_pytorch(name: str) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model(name).double().eval().requires_grad_(False)
+    side = timm.data.resolve_model_data_config(network)["input_size"][-1] if "vit" in name else 64
+    same(network, 2, 3, side, side)
+
+
+def test_tensors_without_a_derivative_pass_through() -> None:
+    x = torch.randn(2, 4, 5, 5)
+    with FastRules():
+        assert torch.equal(F.relu(x), x.clamp(min=0))
+        assert F.conv2d(x, torch.randn(1, 4, 3, 3)).shape == (2, 1, 3, 3)
+
+
+def test_every_rule_is_reached_under_the_name_pytorch_calls_it() -> None:
+    seen: set[Any] = set()
+
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.add(func)
+            return func(*args, **(kwargs or {}))
+
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.ReLU(),
+        torch.nn.ReLU6(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(144, 2),
+    )
+    with Watch():
+        network.eval()(torch.zeros(1, 3, 8, 8))
+    # nn.ReLU6 is nn.Hardtanh: networks reach F.relu6 through timm's own module or F.hardtanh.
+    assert set(RULES) - seen <= {F.relu6}

@@ -1,0 +1,284 @@
+"""Every estimator against independent slow oracles."""
+
+import colorsys
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import psychophys
+from psychophys import Observer, UsageError, plan
+from psychophys.stimuli import STIMULI
+
+PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+
+
+class Affine(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.linear = nn.Linear(3 * 16 * 16, 11)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.flat(x))
+
+
+@pytest.fixture(scope="module")
+def affine() -> Observer:
+    torch.manual_seed(0)
+    return Observer(Affine(), input_size=(16, 16), dtype="float64", **PLAIN)
+
+
+@pytest.fixture(scope="module")
+def lite0() -> Observer:
+    return psychophys.load_observer(dtype="float64")
+
+
+@pytest.mark.parametrize(("estimator", "tolerance"), [("jvp", 1e-8), ("central", 1e-6), ("chained", 1e-4)])
+@pytest.mark.parametrize("noise", ["gaussian", "relative"])
+def test_linear_model_has_its_closed_form(
+    affine: Observer, estimator: str, tolerance: float, noise: str
+) -> None:
+    values, phases = [30.0, 30.5, 31.0], [0.0, 50.0]
+    table = psychophys.measure(
+        affine, values=values, parameters={"phase": phases, "frequency": 3.0}, layers="linear",
+        estimator=estimator, noise=noise, noise_level=0.5, dprime=2.0,
+    ).to_pandas()  # fmt: skip
+    weight, bias = affine.model.linear.weight, affine.model.linear.bias
+    grid = torch.tensor(values, dtype=torch.float64)
+
+    def images(v: Tensor, phase: float) -> Tensor:
+        return STIMULI["gabor"].render({"orientation": v, "phase": phase, "frequency": 3.0}, (16, 16))
+
+    step = 1e-4
+    slopes = [(images(grid + step, p) - images(grid - step, p)) / (2 * step) for p in phases]
+    norms = torch.stack([(s.flatten(1) @ weight.T).square().sum(1) for s in slopes]).mean(0)
+    answers = torch.stack([images(grid, p).flatten(1) @ weight.T + bias for p in phases])
+    sigma = 0.5 * (answers.square().mean().sqrt().item() if noise == "relative" else 1)
+    expected = norms.numpy() / sigma**2
+    # The response of `chained` is that of the neighbour half a step away.
+    slack = tolerance if noise == "gaussian" or estimator == "jvp" else 2e-2
+    assert np.allclose(table["fisher_information"], expected, rtol=slack)
+    assert np.allclose(table["threshold"], 2 / table["sensitivity"])
+    assert np.allclose(table["sensitivity"] ** 2, table["fisher_information"])
+
+
+def oracle(
+    observer: Observer, layers: list[str], values: list[float], phases: list[float]
+) -> dict[str, Tensor]:
+    """Sensitivity by float64 central differences of 1e-6 rad, with hooks of its own."""
+    delta = math.degrees(1e-6)
+    kept: dict[str, Tensor] = {}
+    named = dict(observer.model.named_modules())
+    handles = [
+        named[n].register_forward_hook(lambda m, i, o, n=n: kept.__setitem__(n, o.detach().clone()))
+        for n in layers
+    ]
+    sums = {name: torch.zeros(len(values), dtype=torch.float64) for name in layers}
+    grid = torch.tensor(values, dtype=torch.float64)
+    for phase in phases:
+        sides = []
+        for side in (grid + delta, grid - delta):
+            images = STIMULI["gabor"].render({"orientation": side, "phase": phase}, observer.input_size)
+            with torch.no_grad():
+                observer.model((images - 0.5) / 0.5)
+            sides.append(dict(kept))
+        for name in layers:
+            slope = (sides[0][name] - sides[1][name]).flatten(1) / (2 * delta)
+            sums[name] += slope.square().sum(1) / len(phases)
+    for handle in handles:
+        handle.remove()
+    return {name: total.sqrt() for name, total in sums.items()}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "dtype", "values", "tolerance"),
+    [
+        ("jvp", "float32", [0.0, 17.0, 45.0, 90.0], 1e-3),
+        ("jvp", "float64", [0.0, 17.0, 45.0, 90.0], 1e-6),
+        ("central", "float64", [0.0, 17.0, 45.0, 90.0], 1e-4),
+        ("chained", "float64", [17.0, 17.0001, 17.0002], 1e-3),
+    ],
+)
+def test_estimator_agrees_with_differences_in_every_layer(
+    lite0: Observer, estimator: str, dtype: str, values: list[float], tolerance: float
+) -> None:
+    phases = [0.0, 100.0]
+    observer = lite0 if dtype == "float64" else psychophys.load_observer(dtype=dtype)
+    frame = psychophys.measure(
+        observer,
+        values=values,
+        parameters={"phase": phases},
+        estimator=estimator,
+        step=1e-4,
+        noise="gaussian",
+    ).to_pandas()
+    layers = list(frame["layer"].unique())
+    assert len(layers) == 13
+    for name, expected in oracle(lite0, layers, values, phases).items():
+        ours = frame.loc[frame["layer"] == name, "sensitivity"].to_numpy()
+        assert np.abs(ours / expected.numpy() - 1).mean() <= tolerance, name
+
+
+def paper_gabor(angle: float, phase: float) -> np.ndarray:
+    """The published convention, written out: rescaled to [-1, 1], no mapping to [0, 1]."""
+    x, y = np.meshgrid(np.arange(224), np.arange(224))
+    x, y = (x - 112) / 100, (y - 112) / 100
+    turn = -angle - np.pi / 2
+    u = x * np.cos(turn) + y * np.sin(turn)
+    g = np.exp(-0.5 * (x**2 + y**2) / 0.5**2) * np.cos(2 * np.pi * 2 * u + phase)
+    return (g - g.min()) * 2 / (g.max() - g.min()) - 1
+
+
+def paper_information(observer: Observer, layer: str, plus: Tensor, minus: Tensor, delta: float) -> float:
+    kept: list[Tensor] = []
+    module = dict(observer.model.named_modules())[layer]
+    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.detach().clone()))
+    with torch.no_grad():
+        observer.model((plus - 0.5) / 0.5)
+        observer.model((minus - 0.5) / 0.5)
+    handle.remove()
+    slope = (kept[0] - kept[1]).flatten(1) / (2 * delta)
+    return float(slope.square().sum(1).mean())
+
+
+def test_preset_orientation_is_the_published_formula(lite0: Observer) -> None:
+    angles, phases, delta = [0.0, 33.0, 90.0], [0.0, 20.0, 180.0], 0.01
+    frame = psychophys.measure(
+        lite0,
+        preset="benjamin2022",
+        values=angles,
+        parameters={"phase": phases},
+        layers=["blocks.1", "classifier"],
+    ).to_pandas()
+    for layer in ("blocks.1", "classifier"):
+        ours = frame.loc[frame["layer"] == layer, "fisher_information"].to_numpy()
+        for angle, information in zip(np.deg2rad(angles), ours, strict=True):
+            sides = [
+                torch.tensor(np.stack([paper_gabor(angle + s * delta, p) for p in np.deg2rad(phases)]))
+                .unsqueeze(1)
+                .expand(-1, 3, -1, -1)
+                for s in (1, -1)
+            ]
+            per_rad = paper_information(lite0, layer, *sides, delta)
+            assert information == pytest.approx(per_rad * (np.pi / 180) ** 2, rel=1e-6)
+
+
+def test_preset_hue_is_the_published_formula(lite0: Observer) -> None:
+    grid = np.linspace(0.5, 0.9, 2)
+    frame = psychophys.measure(
+        lite0, dimension="hue", preset="benjamin2022", values=[25.0],
+        parameters={"saturation": list(grid), "value": list(grid)}, layers="blocks.0",
+    ).to_pandas()  # fmt: skip
+
+    def patches(hue: float) -> Tensor:
+        colours = [colorsys.hsv_to_rgb(hue / 360, s, v) for s in grid for v in grid]
+        return torch.tensor(colours, dtype=torch.float64).reshape(-1, 3, 1, 1).expand(-1, 3, 224, 224)
+
+    expected = paper_information(lite0, "blocks.0", patches(25.1), patches(24.9), 0.1)
+    assert frame["fisher_information"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_preset_has_the_published_settings() -> None:
+    spec = plan(preset="benjamin2022")
+    assert (len(spec.values), spec.values[0], spec.values[-1]) == (180, 0.0, 180.0)
+    phases = spec.parameters["phase"]
+    assert (len(phases), phases[0], phases[-1]) == (10, 0.0, 180.0)
+    assert (spec.estimator, spec.noise) == ("central", "gaussian")
+    assert math.radians(spec.step) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("estimator", ["jvp", "central", "chained"])
+def test_batch_size_changes_nothing(affine: Observer, estimator: str) -> None:
+    def measured(size: int) -> np.ndarray:
+        table = psychophys.measure(
+            affine, values=7, estimator=estimator, batch_size=size, parameters={"phase": 3, "frequency": 3.0}
+        )
+        return table.to_pandas()["fisher_information"].to_numpy()
+
+    first = measured(64)
+    for size in (1, 3, 8):
+        assert np.allclose(measured(size), first, rtol=1e-9)
+
+
+class Stubborn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(48, 5, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lstm(x.permute(0, 2, 1, 3).flatten(2))[0]
+
+
+def test_model_without_forward_mode_falls_back_to_central() -> None:
+    torch.manual_seed(0)
+    observer = Observer(Stubborn(), input_size=(16, 16), dtype="float64", **PLAIN)
+    shared = {"values": 4, "parameters": {"phase": 2, "frequency": 3.0}, "step": 1e-3}
+    fallen = psychophys.measure(observer, **shared)
+    asked = psychophys.measure(observer, estimator="central", **shared)
+    assert set(fallen.to_pandas()["estimator"]) == {"central"}
+    assert np.allclose(fallen.to_pandas()["sensitivity"], asked.to_pandas()["sensitivity"])
+
+
+class Deaf(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant = nn.AdaptiveAvgPool2d(1)
+        self.hears = nn.AdaptiveAvgPool2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.hears(x) + self.constant(torch.ones_like(x))
+
+
+@pytest.mark.parametrize("estimator", ["jvp", "central", "chained"])
+def test_layer_that_does_not_depend_on_the_stimulus_says_so(estimator: str) -> None:
+    observer = Observer(Deaf(), input_size=(16, 16), **PLAIN)
+    table = psychophys.measure(
+        observer, values=4, estimator=estimator, parameters={"phase": 2, "frequency": 3.0}
+    )
+    frame = table.to_pandas().groupby("layer")
+    assert set(frame.get_group("constant")["status"]) == {"insensitive"}
+    assert np.isinf(frame.get_group("constant")["threshold"]).all()
+    assert set(frame.get_group("hears")["status"]) == {"ok"}
+
+
+class Hungry(Affine):
+    """Raises what a full GPU raises when shown more images than fit."""
+
+    def __init__(self, fits: int) -> None:
+        super().__init__()
+        self.fits = fits
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("estimator", ["jvp", "central", "chained"])
+def test_batch_is_halved_until_it_fits(affine: Observer, estimator: str) -> None:
+    hungry = Hungry(4)
+    hungry.load_state_dict(affine.model.state_dict())
+    observer = Observer(hungry, input_size=(16, 16), dtype="float64", **PLAIN)
+    shared = {"values": 6, "parameters": {"phase": 2, "frequency": 3.0}, "estimator": estimator}
+    ours = psychophys.measure(observer, batch_size=32, **shared).to_pandas()
+    assert np.allclose(ours["sensitivity"], psychophys.measure(affine, **shared).to_pandas()["sensitivity"])
+
+
+def test_no_room_for_one_image_is_said() -> None:
+    observer = Observer(Hungry(0), input_size=(16, 16), **PLAIN)
+    with pytest.raises(psychophys.MeasurementError, match="out of memory"):
+        psychophys.measure(observer, values=2, parameters={"phase": 1, "frequency": 3.0})
+    assert not any(m._forward_hooks for m in observer.model.modules())
+
+
+def test_hooks_are_gone_after_a_measurement(lite0: Observer) -> None:
+    psychophys.measure(lite0, values=1, parameters={"phase": 1}, layers="all")
+    assert not any(m._forward_hooks for m in lite0.model.modules())
+
+
+def test_chained_needs_a_uniform_grid() -> None:
+    with pytest.raises(UsageError, match="equally spaced"):
+        plan(estimator="chained", values=[0, 10, 30])

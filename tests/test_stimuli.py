@@ -1,0 +1,179 @@
+"""Every stimulus and dimension by the same properties; conventions by looking at the pixels."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from psychophys.errors import UsageError
+from psychophys.stimuli import STIMULI, Parameter, Stimulus
+
+SIZE = (48, 48)
+CASES = [(s, p) for s in STIMULI.values() for p in s.parameters if p.measurable]
+IDS = [f"{s.name}-{p.name}" for s, p in CASES]
+every_dimension = pytest.mark.parametrize(("stimulus", "parameter"), CASES, ids=IDS)
+
+
+def inside(parameter: Parameter) -> Tensor:
+    """Values inside the default range, away from its ends and from the kinks of HSV hue."""
+    first, last = parameter.sweep
+    return first + (last - first) * torch.tensor([0.11, 0.38, 0.77], dtype=torch.float64)
+
+
+def draw(name: str, size: int = 64, **values: float) -> Tensor:
+    """One grey image, shape (size, size); row 0 is the top."""
+    one = {key: torch.tensor([value], dtype=torch.float64) for key, value in values.items()}
+    return STIMULI[name].render(one or {"contrast": torch.ones(1).double()}, (size, size))[0, 0]
+
+
+@every_dimension
+def test_images_have_their_shape_and_range(stimulus: Stimulus, parameter: Parameter) -> None:
+    images = stimulus.render({parameter.name: torch.tensor(parameter.grid(7))}, (40, 56))
+    assert images.shape == (7, 3, 40, 56)
+    assert torch.isfinite(images).all()
+    low = 0.0 if stimulus.unit_range else -1.0
+    assert images.min() >= low - 1e-6
+    assert images.max() <= 1 + 1e-6
+    assert (images[0] - images[-1]).abs().max() > 1e-3
+
+
+@every_dimension
+def test_derivative_is_exact(stimulus: Stimulus, parameter: Parameter) -> None:
+    values, step = inside(parameter), 1e-6 * (parameter.sweep[1] - parameter.sweep[0])
+    others = {"phase": 33.0} if any(p.name == "phase" for p in stimulus.parameters) else {}
+    others.pop(parameter.name, None)
+
+    def render(v: Tensor) -> Tensor:
+        return stimulus.render({**others, parameter.name: v}, SIZE)
+
+    with forward_ad.dual_level():
+        dual = render(forward_ad.make_dual(values, torch.ones_like(values)))
+        tangent = forward_ad.unpack_dual(dual).tangent
+    difference = (render(values + step) - render(values - step)) / (2 * step)
+    assert tangent is not None
+    assert difference.abs().max() > 0
+    scale = difference.abs().amax(dim=(1, 2, 3), keepdim=True)
+    # A pixel on the border of a disc or on the image's extreme has a kink there.
+    assert ((tangent - difference).abs() / scale > 1e-5).double().mean() < 1e-3
+
+
+@every_dimension
+def test_period_brings_the_same_image(stimulus: Stimulus, parameter: Parameter) -> None:
+    if parameter.period is None:
+        pytest.skip("not periodic")
+    values = inside(parameter)
+    first = stimulus.render({parameter.name: values}, SIZE)
+    again = stimulus.render({parameter.name: values + parameter.period}, SIZE)
+    # At phase 0 a cosine grating turned by 180 degrees is itself, up to the half pixel of the
+    # published grid, whose centre is between no two pixels.
+    tolerance = 1e-9 if stimulus.unit_range else 0.2
+    assert torch.allclose(first, again, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["grating", "gabor", "noise", "gabor-benjamin2022"])
+def test_orientation_is_that_of_the_bars(name: str) -> None:
+    def change(angle: float, right: int, up: int) -> float:
+        image = draw(name, orientation=angle, frequency=8.0)
+        moved = torch.roll(image, (-up, right), dims=(0, 1))
+        return float((image - moved)[16:48, 16:48].abs().mean())
+
+    # Pixels change least in the direction along the bars.
+    directions = {0: (4, 0), 45: (3, 3), 90: (0, 4), 135: (-3, 3)}
+    for angle in directions:
+        changes = {other: change(angle, *shift) for other, shift in directions.items()}
+        assert min(changes, key=changes.__getitem__) == angle
+
+
+def test_plaid_lies_between_its_gratings() -> None:
+    single = draw("plaid", orientation=30, angle=0, frequency=6)
+    assert torch.allclose(single, draw("grating", orientation=30, frequency=6), atol=1e-12)
+    pair = draw("grating", orientation=10, frequency=6) + draw("grating", orientation=50, frequency=6)
+    assert torch.allclose(draw("plaid", orientation=30, angle=40, frequency=6), pair / 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("frequency", [4, 7, 12])
+def test_frequency_is_in_cycles_per_image(frequency: int) -> None:
+    image = draw("grating", orientation=90, frequency=frequency, size=64.0 / 64)
+    spectrum = np.abs(np.fft.rfft(image[32].numpy() - 0.5))
+    assert int(spectrum.argmax()) == frequency
+
+
+@pytest.mark.parametrize("contrast", [0.1, 0.5, 1.0])
+def test_contrast_is_michelson_and_the_surround_has_the_mean(contrast: float) -> None:
+    image = draw("grating", size=256, contrast=contrast, luminance=0.4, frequency=8.0)
+    centre = image[100:156, 100:156]
+    high, low = float(centre.max()), float(centre.min())
+    assert (high - low) / (high + low) == pytest.approx(contrast, rel=0.01)
+    assert float(image[0, 0]) == pytest.approx(0.4)
+
+
+def test_x_moves_right_and_y_moves_up() -> None:
+    def centre(**position: float) -> tuple[float, float]:
+        weight = (draw("gabor", **position, frequency=1e-3) - 0.5).abs()
+        rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+        return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
+
+    middle = centre(x=0.0)
+    assert centre(x=0.2)[0] > middle[0] + 3
+    assert centre(y=0.2)[1] < middle[1] - 3
+
+
+def test_gabor_is_dark_nowhere_at_the_border() -> None:
+    image = draw("gabor", orientation=20)
+    border = torch.cat([image[0], image[-1], image[:, 0], image[:, -1]])
+    assert (border - 0.5).abs().max() < 0.02
+
+
+def test_noise_samples_are_reproducible_and_differ() -> None:
+    assert torch.equal(draw("noise", sample=3), draw("noise", sample=3))
+    assert not torch.allclose(draw("noise", sample=3), draw("noise", sample=4))
+
+
+def test_hsv_is_the_standard_one() -> None:
+    hue = torch.arange(0.0, 360, 7, dtype=torch.float64)
+    ours = STIMULI["patch"].render({"hue": hue, "saturation": 0.6, "value": 0.7}, (1, 1))[:, :, 0, 0]
+    theirs = [colorsys.hsv_to_rgb(float(h) / 360, 0.6, 0.7) for h in hue]
+    assert np.allclose(ours.numpy(), theirs, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("lch", "rgb"),
+    [
+        ((53.24, 104.55, 40.0), (1, 0, 0)),
+        ((87.73, 119.78, 136.02), (0, 1, 0)),
+        ((32.30, 133.81, 306.28), (0, 0, 1)),
+        ((100.0, 0.0, 0.0), (1, 1, 1)),
+        ((53.585, 0.0, 0.0), (0.5, 0.5, 0.5)),
+    ],
+)
+def test_lch_gives_the_published_srgb(lch: tuple[float, ...], rgb: tuple[float, ...]) -> None:
+    names = ("lightness", "chroma", "hue")
+    values = {n: torch.tensor([v], dtype=torch.float64) for n, v in zip(names, lch, strict=True)}
+    assert np.allclose(STIMULI["patch-lch"].render(values, (1, 1))[0, :, 0, 0], rgb, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "part"),
+    [
+        ("gabor", {"contrast": 2.0}, "contrast 2"),
+        ("gabor", {"contrast": float("nan")}, "contrast nan"),
+        ("gabor", {"size": 0.0}, "size 0"),
+        ("grating", {"size": -1.0}, "size -1"),
+        ("gabor", {"frequency": 33.0}, "Nyquist"),
+        ("gabor", {"luminance": 0.8, "contrast": 1.0}, "luminance 0.8"),
+        ("patch-lch", {"lightness": 50.0, "chroma": 140.0, "hue": 0.0}, "gamut"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(name: str, values: dict[str, float], part: str) -> None:
+    with pytest.raises(UsageError, match=part):
+        STIMULI[name].check(values, 64)
+
+
+def test_unknown_dimension_suggests_a_near_one() -> None:
+    with pytest.raises(UsageError, match="orientation"):
+        STIMULI["gabor"].dimension("orientaton")
+    with pytest.raises(UsageError, match="sample"):
+        STIMULI["noise"].dimension("sample")
