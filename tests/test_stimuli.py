@@ -23,10 +23,10 @@ def inside(parameter: Parameter) -> Tensor:
     return first + (last - first) * torch.tensor([0.11, 0.38, 0.77], dtype=torch.float64)
 
 
-def draw(name: str, size: int = 64, **values: float) -> Tensor:
-    """One grey image, shape (size, size); row 0 is the top."""
+def draw(name: str, pixels: int = 64, **values: float) -> Tensor:
+    """One grey image, shape (pixels, pixels); row 0 is the top."""
     one = {key: torch.tensor([value], dtype=torch.float64) for key, value in values.items()}
-    return STIMULI[name].render(one or {"contrast": torch.ones(1).double()}, (size, size))[0, 0]
+    return STIMULI[name].render(one or {"contrast": torch.ones(1).double()}, (pixels, pixels))[0, 0]
 
 
 @every_dimension
@@ -96,14 +96,14 @@ def test_plaid_lies_between_its_gratings() -> None:
 
 @pytest.mark.parametrize("frequency", [4, 7, 12])
 def test_frequency_is_in_cycles_per_image(frequency: int) -> None:
-    image = draw("grating", orientation=90, frequency=frequency, size=64.0 / 64)
+    image = draw("grating", orientation=90, frequency=frequency, size=1.0)
     spectrum = np.abs(np.fft.rfft(image[32].numpy() - 0.5))
     assert int(spectrum.argmax()) == frequency
 
 
 @pytest.mark.parametrize("contrast", [0.1, 0.5, 1.0])
 def test_contrast_is_michelson_and_the_surround_has_the_mean(contrast: float) -> None:
-    image = draw("grating", size=256, contrast=contrast, luminance=0.4, frequency=8.0)
+    image = draw("grating", pixels=256, contrast=contrast, luminance=0.4, frequency=8.0)
     centre = image[100:156, 100:156]
     high, low = float(centre.max()), float(centre.min())
     assert (high - low) / (high + low) == pytest.approx(contrast, rel=0.01)
