@@ -55,3 +55,8 @@ def test_columns_are_listed_as_declared() -> None:
 def test_every_command_is_documented() -> None:
     for command in ("measure", "layers", "models", "stimuli", "show"):
         assert f"psychophys {command}" in README
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_example_runs(example: Path, folder: Path) -> None:
+    assert run([sys.executable, "-W", "ignore", str(example)], folder)
