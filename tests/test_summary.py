@@ -10,7 +10,7 @@ from psychophys.summary import conclusions, is_cardinal, is_oblique, summarize
 
 @pytest.fixture(scope="module")
 def oriented() -> psychophys.Results:
-    return psychophys.measure(layers=["conv_stem", "blocks.5", "blocks.6"], parameters={"phase": 4})
+    return psychophys.measure(layers=["conv_stem", "blocks.5", "blocks.6"])
 
 
 def test_axes_are_the_grid_values_nearest_to_them() -> None:
