@@ -31,6 +31,15 @@ Progress = Callable[[int, int], None]
 
 PACKAGES = ("psychophys", "torch", "timm", "numpy", "pyarrow")
 CPU_BATCH, GPU_BATCH = 8, 64
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate",
+    "bad_alloc",
+    "alloc_failed",  # cuBLAS and cuDNN
+    "could not create a primitive",  # oneDNN: its own allocations
+    "could not create a memory object",
+)
+"""What the libraries below say where memory ends."""
 
 
 def measure(
@@ -269,7 +278,7 @@ def render_block(
 
 def _out_of_memory(error: Exception) -> bool:
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate" in text
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
 
 
 def _free(device: torch.device) -> None:
