@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,16 @@ def load_checkpoint(create: Create, path: Path) -> tuple[nn.Module, str]:
     _fill(network, state, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return network, f"checkpoint: {path} sha256 {digest}"
+
+
+def step_of(path: str | Path) -> int | None:
+    """How far in training a checkpoint was written: the last number in its file name.
+
+    ``run2/epoch_010.pth`` gives 10; a name without a number gives ``None``.
+    """
+    name = re.sub(r"(\.(pth|pt|tar|bin|ckpt|safetensors))+$", "", Path(path).name)
+    numbers = re.findall(r"\d+", name)
+    return int(numbers[-1]) if numbers else None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

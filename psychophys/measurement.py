@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.errors import MeasurementError, UsageError
+from psychophys.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.layers import Layer, Selection, select_layers
 from psychophys.noise import get_noise, squared_norm, threshold
 from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
@@ -142,11 +142,11 @@ def run(
         selection = select_layers(observer, measurement.layers)
         sums = _Sums(selection.layers, measurement)
         estimator = _accumulate(measurement, observer, selection.layers, sums, batch_size, progress)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MeasurementError):
-            raise
+    except PsychophysError:
+        raise
+    except Exception as error:
         raise _failure(error, observer) from error
-    identity = {
+    identity: dict[str, Any] = {
         "model": observer.name,
         "sha256": observer.sha256,
         "input_size": list(observer.input_size),
@@ -154,6 +154,9 @@ def run(
         "std": list(observer.std),
         "dtype": str(observer.dtype),
     }
+    if observer.checkpoint is not None:
+        # Two files may hold the same weights: they are still two points of a training run.
+        identity |= {"checkpoint": observer.checkpoint, "step": observer.step}
     identifier = run_id(measurement, identity)
     seconds = time.perf_counter() - started
     rows = _rows(measurement, observer, selection.layers, sums, estimator, identifier)
@@ -293,9 +296,10 @@ def _failure(error: Exception, observer: Observer) -> MeasurementError:
             f"out of memory on {observer.device} with a single {height} x {width} image in {observer.name}",
             "Use a smaller model, another --device, or --dtype float32.",
         )
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    words = (str(error).strip().splitlines() or ["no message"])[0]
+    kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
     return MeasurementError(
-        f"{observer.name} failed on a stimulus: {lines[0][:300]}", "Run with --debug for the traceback."
+        f"{observer.name} failed on a stimulus: {kind}{words[:300]}", "Run with --debug for the traceback."
     )
 
 
@@ -328,6 +332,8 @@ def _rows(
                     "model": observer.name,
                     "weights": observer.weights,
                     "seed": observer.seed,
+                    "checkpoint": observer.checkpoint,
+                    "step": observer.step,
                     "layer": layer.name,
                     "layer_index": layer.index,
                     "layer_depth": layer.depth,

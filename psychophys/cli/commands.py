@@ -6,16 +6,22 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import timm
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.batch import measure_each
-from psychophys.cli.display import print_skipped, print_summary, progress_bar
+from psychophys.cli.display import (
+    print_failures,
+    print_ranking,
+    print_skipped,
+    print_summary,
+    progress_bar,
+)
+from psychophys.cli.options import Asked
 from psychophys.errors import UsageError, unknown
+from psychophys.jobs import Task, import_modules, make_jobs, measure_each
 from psychophys.layers import default_modules, list_layers
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer
@@ -23,6 +29,8 @@ from psychophys.results import FORMATS, Results, check_output, concat, read
 from psychophys.sheet import contact_sheet
 from psychophys.spec import plan
 from psychophys.stimuli import STIMULI, get_stimulus
+from psychophys.store import read_failures
+from psychophys.summary import rank
 
 
 @dataclass(frozen=True)
@@ -54,37 +62,40 @@ class Sink:
             results.write(self.output, self.file_format)
 
 
-def measure(
-    names: list[str],
-    variants: list[str],
-    asked: dict[str, Any],
-    options: dict[str, Any],
-    sink: Sink,
-    quiet: bool,
-) -> None:
+def measure(names: list[str], checkpoint: str | None, asked: Asked, sink: Sink) -> None:
     """Measure, write after each model, then print the summary."""
     kept = sink.prepare()
-    measurement = plan(**asked)
+    tasks = make_tasks(names or [DEFAULT_MODEL], asked, checkpoint)
     keep_freed_memory()
     console = Console(stderr=True)
     new: list[Results] = []
     failed = 0
-    with progress_bar(console, quiet) as progress:
-        for outcome in measure_each(
-            measurement, names or [DEFAULT_MODEL], variants, progress=progress, **options
-        ):
+    with progress_bar(console, asked.quiet) as progress:
+        for outcome in measure_each(tasks, progress):
             if outcome.results is None:
-                if len(names) * len(variants) <= 1 and outcome.error is not None:
+                assert outcome.error is not None
+                if len(tasks) == 1:
                     raise outcome.error
                 failed += 1
-                print(f"error: {outcome.model} {outcome.weights}: {outcome.error}", file=sys.stderr)
+                print(f"error: {outcome.job.label}: {outcome.error}", file=sys.stderr)
                 continue
             new.append(outcome.results)
             sink.write(concat([*kept, *new]))
     if new:
-        _report(console, concat(new), sink, quiet)
+        _report(console, concat(new), sink, asked.quiet)
     if failed:
         raise typer.Exit(1)
+
+
+def make_tasks(names: list[str], asked: Asked, checkpoint: str | None = None) -> list[Task]:
+    """What a command line asks for, checked before anything is measured."""
+    import_modules(asked.imports)
+    measurement = plan(**asked.measurement)
+    if asked.batch_size is not None and asked.batch_size < 1:
+        raise UsageError(f"batch size {asked.batch_size}", "Give one or more.")
+    jobs = make_jobs(names, asked.weights, seed=asked.seed, checkpoint=checkpoint, dtype=asked.dtype)
+    device = asked.device
+    return [Task(measurement, job, device, asked.batch_size, asked.imports) for job in jobs]
 
 
 def _report(console: Console, results: Results, sink: Sink, quiet: bool) -> None:
@@ -181,10 +192,20 @@ def _save_sheet(name: str, path: Path) -> None:
     print(f"contact sheet in {path}", file=sys.stderr)
 
 
-def show(file: Path) -> None:
-    """Print summary and provenance."""
-    results = read(file)
+def show(path: Path, sort: str | None, top: int | None, file_format: str) -> None:
+    """Print summary and provenance of a file, or a ranking of its runs."""
+    if file_format not in ("table", "csv"):
+        raise unknown("format", file_format, ("table", "csv"))
     console = _wide_console()
+    failures = read_failures(path) if path.is_dir() else []
+    results = read(path)
+    if file_format == "csv":
+        rank(results, sort, top).to_csv(sys.stdout, index=False)
+        return
+    if path.is_dir() or sort is not None or top is not None:
+        print_ranking(console, results, sort, top)
+        print_failures(console, failures)
+        return
     print_summary(console, results)
     print_skipped(console, results)
     for identifier, record in results.runs.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.results import Results
-from psychophys.summary import GROUP, conclusions, summarize
+from psychophys.summary import INDICES, LAYER, conclusions, development, rank, summarize
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.,-=+*#"
@@ -35,10 +36,17 @@ def number(value: float) -> str:
     return "-" if not np.isfinite(value) else f"{value:.3g}"
 
 
+MANY_RUNS = 6
+
+
 def print_summary(console: Console, results: Results) -> None:
-    """One table a run, then one sentence a run."""
+    """One table a run, then one sentence a run; of many runs, a ranking and how training changed them."""
+    if len(results.runs) > MANY_RUNS:
+        if not print_development(console, results):
+            print_ranking(console, results)
+        return
     frame = results.to_pandas()
-    curves = {key: list(part["sensitivity"]) for key, part in frame.groupby(GROUP, sort=False, dropna=False)}
+    curves = {key: list(part["sensitivity"]) for key, part in frame.groupby(LAYER, sort=False)}
     blocks = BLOCKS if "utf" in console.encoding.lower() else PLAIN_BLOCKS
     for _, rows in summarize(results).groupby("run_id", sort=False):
         console.print(_summary_table(rows, curves, blocks, frame))
@@ -68,10 +76,60 @@ def _summary_table(
         cells = [number(row["mean_threshold"]), *(number(row[n]) for n in (names if oriented else other)[:2])]
         ratio = row[(names if oriented else other)[2]]
         cells.append(f"{ratio:.2f}" if np.isfinite(ratio) else "-")
-        drawn = curve(curves[tuple(row[name] for name in GROUP)], blocks)
+        drawn = curve(curves[tuple(row[name] for name in LAYER)], blocks)
         note = drawn if row["status"] == "ok" else row["status"]
         table.add_row(str(row["layer"]), f"{row['n_features']:,}", *cells, note)
     return table
+
+
+def print_ranking(
+    console: Console, results: Results, sort: str | None = None, top: int | None = None
+) -> None:
+    """One line a run, best first."""
+    ranking = rank(results, sort, top)
+    oriented = ranking["ratio"].notna().any()
+    usual = ("ratio", "ratio_last", "threshold_last") if oriented else ("threshold_last", "anisotropy")
+    indices = [index.name for index in INDICES if index.name in (*usual, sort)]
+    telling = ("seed", "checkpoint", "stimulus", "dimension")
+    several = [name for name in telling if len(ranking[name].unique()) > 1]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", justify="right")
+    for name in ("model", "weights", *several):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=10)
+    for name in ("layers", *indices):
+        table.add_column(name, justify="right", no_wrap=True)
+    for place, row in enumerate(ranking.to_dict("records"), start=1):
+        words = [str(row[name]) for name in ("model", "weights", *several, "layers")]
+        table.add_row(str(place), *words, *(number(row[name]) for name in indices))
+    console.print(table)
+    for index in INDICES:
+        if index.name in indices:
+            console.print(f"{index.name}: {index.meaning}", highlight=False, soft_wrap=True)
+
+
+def print_development(console: Console, results: Results) -> bool:
+    """Mean thresholds by layer and training step; false where there is one step."""
+    tables = development(results)
+    if tables.empty:
+        return False
+    for (model, dimension, unit), part in tables.groupby(level=[0, 1, 2], sort=False):
+        shown = part.dropna(axis=1, how="all")
+        title = f"{model}: mean {dimension} threshold in {unit}, by training step"
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table.add_column("layer", no_wrap=True)
+        for step in shown.columns:
+            table.add_column(f"{step:g}", justify="right", no_wrap=True)
+        for layer, row in zip(shown.index.get_level_values(-1), shown.to_numpy(), strict=True):
+            table.add_row(str(layer), *(number(value) for value in row))
+        console.print(table)
+    return True
+
+
+def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
+    """What failed and why, a line each."""
+    for note in failures:
+        line = f"failed: {note['model']} {note['weights']}: {note['error']}"
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def print_skipped(console: Console, results: Results) -> None:

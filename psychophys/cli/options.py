@@ -1,0 +1,140 @@
+"""Options that several commands share, written once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Optional, get_type_hints
+
+import typer
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line says of the measurement and of how it is made.
+
+    Attributes
+    ----------
+    measurement
+        Arguments of :func:`psychophys.plan`.
+    weights
+        Variants, one or more.
+    """
+
+    measurement: dict[str, Any]
+    weights: list[str]
+    seed: int
+    dtype: str
+    device: str
+    batch_size: int | None
+    imports: tuple[str, ...]
+    quiet: bool
+
+
+def _options(
+    weights: Annotated[
+        str, typer.Option(help="pretrained, random, shuffled, or several with commas.")
+    ] = "pretrained",
+    seed: Annotated[int, typer.Option(help="Of random and shuffled weights.")] = 0,
+    stimulus: Annotated[
+        Optional[str], typer.Option(help="See `psychophys stimuli`. Default: gabor (patch for hue).")  # noqa: UP045
+    ] = None,
+    dimension: Annotated[
+        Optional[str], typer.Option(help="Parameter to measure. Default: the stimulus's first.")  # noqa: UP045
+    ] = None,
+    values: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Where to measure: a count (36), a list (0,45,90) or START:STOP:COUNT."),
+    ] = None,
+    phases: Annotated[
+        Optional[str], typer.Option(help="Phases to average over: a count or a list in degrees.")  # noqa: UP045
+    ] = None,
+    frequencies: Annotated[
+        Optional[str], typer.Option(help="Spatial frequencies to average over, in cycles/image.")  # noqa: UP045
+    ] = None,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="NAME=VALUES", help="Any other parameter; several are averaged over."),
+    ] = None,
+    preset: Annotated[
+        Optional[str], typer.Option(help="Settings of a published experiment: benjamin2022.")  # noqa: UP045
+    ] = None,
+    layers: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="default, all, or glob patterns; may be repeated.", show_default="default"),
+    ] = None,
+    estimator: Annotated[
+        Optional[str], typer.Option(help="jvp (exact), central or chained.", show_default="jvp")  # noqa: UP045
+    ] = None,
+    step: Annotated[
+        Optional[float], typer.Option(help="Half-width of central differences, in the dimension's unit.")  # noqa: UP045
+    ] = None,
+    noise: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="relative (to each layer's r.m.s. response) or gaussian (absolute).", show_default="relative"
+        ),
+    ] = None,
+    noise_level: Annotated[float, typer.Option(help="Standard deviation, in the noise model's unit.")] = 1.0,
+    dprime: Annotated[float, typer.Option(help="Criterion d' of the threshold.")] = 1.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    batch_size: Annotated[
+        Optional[int], typer.Option(help="Images in a forward pass; halved where memory ends.")  # noqa: UP045
+    ] = None,
+    imports: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--import", help="Python file or module that registers models of your own with timm."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> Asked:
+    from psychophys.cli.values import parse_list, parse_settings, parse_values
+
+    parameters: dict[str, int | float | list[float]] = {**parse_settings(settings or [])}
+    if phases is not None:
+        parameters["phase"] = parse_values("phases", phases)
+    if frequencies is not None:
+        parameters["frequency"] = parse_list("frequencies", frequencies)
+    measurement = {
+        "stimulus": stimulus,
+        "dimension": dimension,
+        "values": None if values is None else parse_values("values", values),
+        "parameters": parameters,
+        "layers": [part for pattern in layers or ["default"] for part in pattern.split(",") if part],
+        "estimator": estimator,
+        "step": step,
+        "noise": noise,
+        "noise_level": noise_level,
+        "dprime": dprime,
+        "preset": preset,
+    }
+    variants = [part.strip() for part in weights.split(",")]
+    modules = tuple(str(path) for path in imports or [])
+    return Asked(measurement, variants, seed, dtype, device, batch_size, modules, quiet)
+
+
+def measurement_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options above; it gets them as its parameter ``asked``."""
+    shared = inspect.signature(_options).parameters
+
+    @wraps(command)
+    def wrapped(**given: Any) -> None:
+        command(asked=_options(**{name: given.pop(name) for name in shared}), **given)
+
+    own = inspect.signature(command)
+    parameters = [p for p in own.parameters.values() if p.name != "asked"]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    every = [p.replace(kind=keyword) for p in (*parameters, *shared.values())]
+    hints = {
+        **get_type_hints(command, include_extras=True),
+        **get_type_hints(_options, include_extras=True),
+    }
+    wrapped.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[p.replace(annotation=hints[p.name]) for p in every], return_annotation=None
+    )
+    wrapped.__annotations__ = {p.name: hints[p.name] for p in every}
+    del wrapped.__wrapped__
+    return wrapped

@@ -1,0 +1,197 @@
+"""A process of its own for every measurement: a crash, however hard, costs one model."""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import pickle
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from psychophys.engines.base import Progress, check_limits, pack, unpack_and_attempt
+from psychophys.errors import MeasurementError
+from psychophys.jobs import Outcome, Task
+from psychophys.observers import pick_device
+
+LOG_BYTES = 4000
+
+
+@dataclass
+class _Worker:
+    process: Any
+    task: Task
+    slot: str
+    started: float
+    log: Path
+
+
+class Processes:
+    """Local processes.
+
+    Parameters
+    ----------
+    jobs
+        Measurements at a time. Default: one for each GPU, or one where there is none.
+    device
+        ``auto`` and ``cuda`` spread the measurements over all GPUs.
+    timeout
+        Seconds after which a measurement is given up.
+
+    Notes
+    -----
+    Where the system can fork, workers are forked from a server process that has imported PyTorch and
+    timm and done nothing else, so that only the first pays for the imports. A script that uses this
+    class needs the usual ``if __name__ == "__main__":``.
+    """
+
+    def __init__(self, jobs: int | None = None, device: str = "auto", timeout: float | None = None) -> None:
+        chosen = pick_device(device)
+        spread = chosen.type == "cuda" and chosen.index is None
+        gpus = torch.cuda.device_count() if spread else 0
+        count = jobs if jobs is not None else max(gpus, 1)
+        check_limits(count, timeout)
+        self.slots = [f"cuda:{i % gpus}" if spread else str(chosen) for i in range(count)]
+        self.threads = max(torch.get_num_threads() // count, 1)
+        self.timeout = timeout
+
+    def run(self, tasks: Iterable[Task], progress: Progress | None = None) -> Iterator[Outcome]:
+        """Make every measurement."""
+        waiting = iter(tasks)
+        context = _context()
+        free = list(reversed(self.slots))
+        running: dict[Connection, _Worker] = {}
+        try:
+            while True:
+                while free and (task := next(waiting, None)) is not None:
+                    connection, worker = _start(context, replace(task, device=free.pop()), task, self.threads)
+                    running[connection] = worker
+                if not running:
+                    return
+                for outcome in self._collect(running, progress):
+                    free.append(outcome[0])
+                    yield outcome[1]
+        finally:
+            for connection, worker in running.items():
+                _end(connection, worker)
+
+    def _collect(
+        self, running: dict[Connection, _Worker], progress: Progress | None
+    ) -> Iterator[tuple[str, Outcome]]:
+        """Wait for news and yield the slot and outcome of every worker that is through."""
+        for ready in wait(list(running), timeout=self._patience(running)):
+            assert isinstance(ready, Connection)
+            worker = running[ready]
+            try:
+                news = ready.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):
+                news = _obituary(worker)
+            if isinstance(news, Outcome):
+                del running[ready]
+                _end(ready, worker)
+                yield worker.slot, replace(news, task=worker.task)
+            elif progress is not None:
+                progress(worker.task, *news)
+        if self.timeout is not None:
+            for connection, worker in list(running.items()):
+                seconds = time.monotonic() - worker.started
+                if seconds > self.timeout:
+                    del running[connection]
+                    _end(connection, worker)
+                    yield worker.slot, _failure(worker, f"took longer than {self.timeout:g} s")
+
+    def _patience(self, running: dict[Connection, _Worker]) -> float | None:
+        if self.timeout is None:
+            return None
+        oldest = min(worker.started for worker in running.values())
+        return max(oldest + self.timeout - time.monotonic(), 0) + 0.01
+
+
+def _context() -> Any:
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if "forkserver" in methods:
+        context.set_forkserver_preload([__name__])
+    return context
+
+
+def _start(context: Any, sent: Task, task: Task, threads: int) -> tuple[Connection, _Worker]:
+    payload = pack(sent)
+    descriptor, log = tempfile.mkstemp(prefix="psychophys-", suffix=".log")
+    os.close(descriptor)
+    ours, theirs = context.Pipe(duplex=False)
+    arguments = (theirs, sent.imports, payload, threads, log)
+    process = context.Process(target=_work, args=arguments, daemon=True)
+    process.start()
+    theirs.close()
+    return ours, _Worker(process, task, sent.device, time.monotonic(), Path(log))
+
+
+def _end(connection: Connection, worker: _Worker) -> None:
+    """Leave nothing of a worker behind, whether it is through or not."""
+    worker.process.join(0.2)
+    worker.process.kill()
+    worker.process.join()
+    worker.process.close()
+    connection.close()
+    worker.log.unlink(missing_ok=True)
+
+
+def _obituary(worker: _Worker) -> Outcome:
+    worker.process.join()
+    code = worker.process.exitcode
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        why = f"its process was ended by {name}"
+        if -code == signal.SIGKILL:
+            why += " (most often the system, for want of memory)"
+    else:
+        why = f"its process ended with exit code {code}"
+    return _failure(worker, why)
+
+
+def _failure(worker: _Worker, why: str) -> Outcome:
+    log = worker.log.read_bytes()[-LOG_BYTES:].decode(errors="replace")
+    error = MeasurementError(f"{worker.task.job.model} failed: {why}", "Measure it alone to see more.")
+    return Outcome(worker.task, None, error, time.monotonic() - worker.started, log)
+
+
+def _work(connection: Connection, imports: tuple[str, ...], payload: bytes, threads: int, log: str) -> None:
+    """What a worker does: one measurement."""
+    # Ctrl-C is for the process that started this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _be_the_first_to_go()
+    with Path(log).open("wb") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    faulthandler.enable(2)
+    outcome = unpack_and_attempt(
+        imports, payload, threads, lambda done, total: connection.send((done, total))
+    )
+    connection.send(outcome)
+    connection.close()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _be_the_first_to_go() -> None:
+    """Where memory ends, let Linux end this process and not the one that keeps the sweep."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    except OSError:
+        return
