@@ -106,8 +106,9 @@ class Processes:
                 seconds = time.monotonic() - worker.started
                 if seconds > self.timeout:
                     del running[connection]
+                    outcome = _failure(worker, f"took longer than {self.timeout:g} s")
                     _end(connection, worker)
-                    yield worker.slot, _failure(worker, f"took longer than {self.timeout:g} s")
+                    yield worker.slot, outcome
 
     def _patience(self, running: dict[Connection, _Worker]) -> float | None:
         if self.timeout is None:
