@@ -12,19 +12,21 @@ import psychophys
 
 ROOT = Path(psychophys.__file__).parent
 LEVELS = (
-    ("errors", "memory"),
+    ("errors", "memory", "files"),
     ("stimuli", "noise", "checkpoints"),
     ("observers", "sheet"),
     ("layers", "dual"),
     ("responses",),
     ("spec", "results"),
     ("measurement",),
-    ("batch", "summary"),
+    ("jobs", "catalog", "summary"),
+    ("store", "engines", "estimate"),
+    ("sweep",),
     ("cli",),
     ("__main__",),
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
-PACKAGES = ("stimuli", "cli")
+PACKAGES = ("stimuli", "engines", "cli")
 MAX_FUNCTION, MAX_MODULE = 60, 450
 
 FILES = sorted(ROOT.rglob("*.py"))

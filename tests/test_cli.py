@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
+from inside import call_inside
 
 QUICK = ["--values", "4", "--phases", "1"]
 TINY = ["test_resnet", "--weights", "random", *QUICK]
@@ -135,7 +136,7 @@ def test_no_color_and_no_terminal_give_plain_text(tmp_path: Path) -> None:
 def test_a_wrong_request_is_one_line_and_exit_code_2(
     tmp_path: Path, words: list[str], parts: list[str]
 ) -> None:
-    line = error_line(call(*words, cwd=tmp_path), 2)
+    line = error_line(call_inside(*words, cwd=tmp_path), 2)
     for part in parts:
         assert part in line
     assert not list(tmp_path.iterdir())
@@ -176,7 +177,7 @@ def write_not_finite(path: Path) -> None:
 def test_a_bad_checkpoint_is_refused(tmp_path: Path, write: object, part: str) -> None:
     file = tmp_path / "bad.pth"
     write(file)  # type: ignore[operator]
-    line = error_line(call("measure", "test_resnet", "--checkpoint", file, *QUICK, cwd=tmp_path), 1)
+    line = error_line(call_inside("measure", "test_resnet", "--checkpoint", file, *QUICK, cwd=tmp_path), 1)
     assert part in line
     assert [item.name for item in tmp_path.iterdir()] == ["bad.pth"]
 
@@ -248,8 +249,8 @@ def test_stimuli_are_listed_and_drawn(tmp_path: Path) -> None:
 
 def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
     assert call(cwd=tmp_path).stdout == call("--help", cwd=tmp_path).stdout
-    for command in ("measure", "layers", "models", "stimuli", "show"):
-        text = call(command, "--help", cwd=tmp_path).stdout.decode()
+    for command in ("measure", "sweep", "layers", "models", "stimuli", "show"):
+        text = call_inside(command, "--help", cwd=tmp_path).stdout.decode()
         assert f"\n    psychophys {command}" in text
 
 

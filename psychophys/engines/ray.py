@@ -15,6 +15,7 @@ from psychophys.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.jobs import Outcome, Task
 
 POLL_SECONDS = 1.0
+CALLS_A_WORKER = 16
 
 
 @dataclass
@@ -124,8 +125,11 @@ class Ray:
         return int(available)
 
     def _remote(self) -> Any:
-        # One call a process: what a model leaves behind does not reach the next one.
-        options = {"num_cpus": self.cpus, "num_gpus": self._gpus(), "max_retries": 0, "max_calls": 1}
+        # A crash costs one measurement either way. A new process gives a GPU's memory back, but loads
+        # PyTorch anew.
+        gpus = self._gpus()
+        calls = 1 if gpus else CALLS_A_WORKER
+        options = {"num_cpus": self.cpus, "num_gpus": gpus, "max_retries": 0, "max_calls": calls}
         return self._ray.remote(**options)(unpack_and_attempt)
 
     def _room(self) -> int:

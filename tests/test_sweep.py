@@ -1,0 +1,259 @@
+"""A sweep: planned, killed, begun again, shared out, run twice at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from inside import call_inside
+
+from psychophys.errors import UsageError
+from psychophys.jobs import Job, Outcome, Task
+from psychophys.results import read
+from psychophys.spec import plan
+from psychophys.store import Store
+from psychophys.sweep import State, Sweep, take_shard
+
+ODD = Path(__file__).with_name("odd_models.py")
+QUICK = ["--weights", "random", "--values", "4", "--phases", "1", "--device", "cpu"]
+TWELVE = [
+    *("test_byobnet", "test_convnext", "test_convnext2", "test_efficientnet", "test_efficientnet_ln"),
+    *("test_mambaout", "test_nfnet", "test_resnet", "test_vit", "test_vit2", "test_vit3", "test_vit4"),
+]
+ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
+KILLS = 25
+
+
+def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "psychophys", *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, env=ENV)
+
+
+def call(*words: str | Path, cwd: Path) -> tuple[int, str, str]:
+    process = start(*words, cwd=cwd)
+    out, err = process.communicate(timeout=600)
+    return process.returncode, out, err
+
+
+def rows(folder: Path) -> pd.DataFrame:
+    frame = pd.concat([pd.read_parquet(path) for path in folder.glob("*.parquet")])
+    return frame.sort_values(["model", "layer_index", "layer", "value"], ignore_index=True)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """What changes when a file is written again."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.parquet")}
+
+
+def hidden(folder: Path) -> list[Path]:
+    return list(folder.rglob(".*"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code, _, err = call("sweep", *TWELVE, *QUICK, "-o", folder, cwd=folder)
+    assert code == 0, err
+    return folder
+
+
+def test_a_sweep_killed_at_25_random_moments_ends_with_the_same_rows(
+    tmp_path: Path, undisturbed: Path
+) -> None:
+    chance = random.Random(20221223)
+    words = ["sweep", *TWELVE, *QUICK, "-o", "out"]
+    # How long a sweep takes to its first file, on this machine as it is now.
+    began = time.monotonic()
+    process = start(*words, cwd=tmp_path)
+    while not list((tmp_path / "out").glob("*.parquet")):
+        assert time.monotonic() - began < 300
+        time.sleep(0.05)
+    first = time.monotonic() - began
+    kills, finished = 0, {}
+    while kills < KILLS:
+        time.sleep(chance.uniform(0, 1.3 * first) if kills else 0)
+        process.kill()
+        process.communicate()
+        kills += 1
+        now = stamps(tmp_path / "out")
+        assert {name: now[name] for name in finished} == finished, "a finished run was written again"
+        finished = now
+        for path in (tmp_path / "out").glob("*.parquet"):
+            assert len(read(path)) > 0
+        process = start(*words, cwd=tmp_path)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    assert f"{12 - len(finished)} to do" in err or len(finished) == 12
+    assert {name: stamps(tmp_path / "out")[name] for name in finished} == finished
+    pd.testing.assert_frame_equal(rows(tmp_path / "out"), rows(undisturbed), check_exact=True)
+    assert len(list((tmp_path / "out").glob("*.parquet"))) == 12
+    assert hidden(tmp_path) == []
+
+
+def test_two_sweeps_at_once_share_the_work(tmp_path: Path, undisturbed: Path) -> None:
+    words = ["sweep", *TWELVE, *QUICK, "-o", "out"]
+    both = [start(*words, cwd=tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=600)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    measured = [
+        line.split("/12 ")[1].split()[0] for err in said for line in err.splitlines() if "/12 " in line
+    ]
+    assert sorted(measured) == sorted(TWELVE), "each model once"
+    pd.testing.assert_frame_equal(rows(tmp_path / "out"), rows(undisturbed), check_exact=True)
+    assert hidden(tmp_path) == []
+
+
+def test_shards_are_the_whole_and_do_not_overlap(tmp_path: Path, undisturbed: Path) -> None:
+    tasks = [Task(plan(), Job(model, "random")) for model in TWELVE]
+    shards = [take_shard(tasks, f"{i}/5") for i in range(1, 6)]
+    assert sorted(t.job.model for shard in shards for t in shard) == sorted(TWELVE)
+    assert {len(shard) for shard in shards} == {2, 3}
+    for i in (1, 2):
+        code, _, err = call("sweep", *TWELVE[:3], *QUICK, "-o", "out", "--shard", f"{i}/2", cwd=tmp_path)
+        assert code == 0, err
+    expected = rows(undisturbed)
+    expected = expected[expected["model"].isin(TWELVE[:3])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows(tmp_path / "out"), expected, check_exact=True)
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "1", "1/0", "a/b", "-1/4", "1/4/2", "1.0/2", "/"])
+def test_what_is_not_a_shard_is_refused(shard: str) -> None:
+    with pytest.raises(UsageError, match="is not a part"):
+        take_shard([], shard)
+
+
+def test_dry_run_says_what_would_be_done_and_makes_nothing(tmp_path: Path, undisturbed: Path) -> None:
+    code, out, err = call("sweep", "test_*", *QUICK, "-o", "out", "--dry-run", cwd=tmp_path)
+    assert code == 0, err
+    assert "to do  test_resnet random" in out.splitlines()
+    assert "to do" in err
+    assert "0.0 GB to download" in err
+    assert list(tmp_path.iterdir()) == []
+    more = ["--weights", "pretrained,random", *QUICK[2:], "-q"]
+    _, out, err = call("sweep", *TWELVE[:2], *more, "-o", undisturbed, "--dry-run", cwd=tmp_path)
+    lines = out.splitlines()
+    assert f"done  {TWELVE[0]} random" in lines
+    assert f"to do  {TWELVE[0]} pretrained" in lines
+
+
+def test_failures_are_kept_shown_and_tried_again_only_when_asked(tmp_path: Path) -> None:
+    words = ["sweep", "odd_exit", "odd_fine", "--import", ODD, *QUICK, "-o", "out"]
+    code, _, err = call(*words, cwd=tmp_path)
+    assert code == 3
+    assert "odd_exit failed: its process ended with exit code 5" in err
+    (note,) = (tmp_path / "out" / "_sweep" / "failed").glob("*.json")
+    record = json.loads(note.read_text())
+    assert (record["model"], record["weights"], record["seed"]) == ("odd_exit", "random", 0)
+    before = note.stat().st_mtime_ns
+    code, _, err = call(*words, cwd=tmp_path)
+    assert (code, note.stat().st_mtime_ns) == (3, before)
+    assert "2 measurements: 1 done, 1 failed" in err
+    code, _, _ = call(*words, "--retry-failed", cwd=tmp_path)
+    assert code == 3
+    assert note.stat().st_mtime_ns > before
+    code, out, _ = call("show", "out", cwd=tmp_path)
+    assert code == 0
+    assert "odd_fine" in out
+    assert "failed: odd_exit random" in out
+
+
+def test_a_failure_that_is_mended_is_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path / "out")
+    task = Task(plan(values=4, parameters={"phase": 1}), Job("test_resnet", "random"), "cpu")
+    store.prepare()
+    store.write(Outcome(task, error=UsageError("no luck")))
+    assert Sweep([task], store).count(State.FAILED) == 1
+    assert Sweep([task], store, retry_failed=True).to_do == [task]
+    code, _, err = call("sweep", "test_resnet", *QUICK, "-o", "out", "--retry-failed", cwd=tmp_path)
+    assert code == 0, err
+    assert store.failure(task) is None
+    assert store.is_done(task)
+
+
+def test_weights_that_cannot_be_had_cost_one_model(tmp_path: Path) -> None:
+    words = ["sweep", "resnet18", "test_resnet", "tf_efficientnet_lite0", *QUICK[2:], "-o", "out"]
+    code, _, err = call(*words, "--timeout", "200", cwd=tmp_path)
+    assert code == 3
+    failed = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 2
+    assert all("--checkpoint" in line for line in failed)
+    assert set(rows(tmp_path / "out")["model"]) == {"tf_efficientnet_lite0"}
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_stops_at_once_and_keeps_what_it_has(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    words = ["sweep", "odd_fine", "odd_slow", "--import", ODD, *QUICK, "-o", "out"]
+    process = start(*words, cwd=tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("1/2"):
+            break
+    began = time.monotonic()
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert [path.name.partition("--")[0] for path in (tmp_path / "out").glob("*.parquet")] == ["odd_fine"]
+    assert list((tmp_path / "out" / "_sweep" / "failed").iterdir()) == []
+    assert hidden(tmp_path) == []
+
+
+def test_models_come_from_names_filters_and_files(tmp_path: Path) -> None:
+    (tmp_path / "zoo.txt").write_text("# small ones\ntest_vit*\n\ntest_resnet  # a comment\n")
+    words = ["sweep", "--models-file", "zoo.txt", "test_byobnet", "--exclude", "test_vit?*", *QUICK]
+    code, out, err = call(*words, "-o", "out", "--dry-run", "-q", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    names = [line.split()[2] for line in out.splitlines()]
+    assert names == ["test_byobnet", "test_vit", "test_resnet"]
+
+
+def test_variants_are_separate_measurements(tmp_path: Path) -> None:
+    words = ["sweep", "tf_efficientnet_lite0", "--weights", "pretrained,random,shuffled"]
+    code, _, err = call(*words, *QUICK[2:], "--layers", "conv_stem", "-o", "out", "-q", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    frame = rows(tmp_path / "out")
+    assert sorted(set(frame["weights"])) == ["pretrained", "random", "shuffled"]
+    assert len(list((tmp_path / "out").glob("*.parquet"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["sweep"], ["no model is named"]),
+        (["sweep", "resnat*"], ["'resnat*'"]),
+        (["sweep", "resnet18", "--exclude", "res*"], ["no model is left"]),
+        (["sweep", "--models-file", "none.txt"], ["'none.txt'"]),
+        (["sweep", "test_resnet", "--shard", "3/2"], ["'3/2'", "1/8"]),
+        (["sweep", "test_resnet", "--engine", "slurm"], ["'slurm'", "processes"]),
+        (["sweep", "test_resnet", "--engine", "serial", "--jobs", "2"], ["--engine processes"]),
+        (["sweep", "test_resnet", "--address", "auto"], ["--engine ray"]),
+        (["sweep", "test_resnet", "--jobs", "0"], ["0 jobs"]),
+        (["sweep", "test_resnet", "--timeout", "-1"], ["time limit -1"]),
+        (["sweep", "test_resnet", "-o", "file/results"], ["'file/results'"]),
+        (["sweep", "test_resnet", "--import", "none.py"], ["'none.py'"]),
+        (["sweep", "test_resnet", "--batch-size", "0"], ["batch size 0"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_request_is_one_line(tmp_path: Path, words: list[str], parts: list[str]) -> None:
+    (tmp_path / "file").write_text("")
+    done = call_inside(*words, "--weights", "random", cwd=tmp_path)
+    err = done.stderr.decode()
+    assert done.returncode == 2, err
+    assert len(err.strip().splitlines()) == 1
+    assert err.startswith("error: ")
+    for part in parts:
+        assert part in err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
