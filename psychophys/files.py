@@ -11,7 +11,9 @@ from typing import IO
 
 def write_atomically(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Let ``fill`` write to a hidden file beside ``path``, then put it in its place in one step."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # A name may be as long as the file system takes: the hidden one begins like it.
+    prefix = os.fsdecode(os.fsencode(f".{path.name}")[:200])
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{prefix}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             fill(stream)

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from psychophys.errors import MeasurementError, PsychophysError, UsageError, unknown
+from psychophys.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.measurement import run
-from psychophys.observers import WEIGHTS, check_model_name, load_observer
+from psychophys.observers import check_model_name, check_variant, load_observer
 from psychophys.results import Results
 from psychophys.spec import Measurement
 
@@ -114,8 +114,7 @@ def make_jobs(
         For a name that is not known, or a pattern that matches no file.
     """
     for variant in weights:
-        if variant not in WEIGHTS:
-            raise unknown("weights", variant, WEIGHTS)
+        check_variant(variant, seed, checkpoint, dtype)
     for model in models:
         check_model_name(model)
     files = [None] if checkpoint is None else find_checkpoints(checkpoint)
@@ -157,7 +156,7 @@ def import_modules(names: Sequence[str]) -> None:
                 _import_file(Path(name))
             else:
                 importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"cannot import {name!r}: {type(error).__name__}: {error}",
                 "Give a Python file or an importable module.",
@@ -165,8 +164,12 @@ def import_modules(names: Sequence[str]) -> None:
 
 
 def _import_file(path: Path) -> None:
-    if path.stem in sys.modules:
-        return
+    if not path.is_file():
+        raise FileNotFoundError("no such file")
+    if (namesake := sys.modules.get(path.stem)) is not None:
+        if Path(getattr(namesake, "__file__", None) or "").resolve() == path.resolve():
+            return
+        raise ImportError(f"there is another module {path.stem}; rename the file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file")

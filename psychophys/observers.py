@@ -177,14 +177,9 @@ def load_observer(
     ModelError
         Weights that cannot be downloaded, read, matched or are not finite.
     """
-    if weights not in WEIGHTS:
-        raise unknown("weights", weights, WEIGHTS)
-    if dtype not in DTYPES:
-        raise unknown("dtype", dtype, DTYPES)
+    check_variant(weights, seed, checkpoint, dtype)
     check_model_name(model)
     device = pick_device(str(device))
-    if weights == "random" and checkpoint is not None:
-        raise UsageError(f"random weights and checkpoint {checkpoint} exclude each other", "Give one.")
     if checkpoint is not None:
         network, source = load_checkpoint(lambda **k: _create(model, seed, **k), Path(checkpoint))
     elif weights == "random":
@@ -211,6 +206,18 @@ def load_observer(
         device=device,
         dtype=dtype,
     )
+
+
+def check_variant(weights: str, seed: int, checkpoint: str | Path | None, dtype: str) -> None:
+    """Raise :class:`UsageError` for weights that cannot be asked for, of whatever model."""
+    if weights not in WEIGHTS:
+        raise unknown("weights", weights, WEIGHTS)
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    if not -(2**63) <= seed < 2**63:
+        raise UsageError(f"seed {seed} cannot be used", "Give an integer of 64 bits, such as 0.")
+    if weights == "random" and checkpoint is not None:
+        raise UsageError(f"random weights and checkpoint {checkpoint} exclude each other", "Give one.")
 
 
 def check_model_name(model: str) -> None:

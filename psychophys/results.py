@@ -193,6 +193,11 @@ def check_output(path: Path, file_format: str | None = None) -> str:
         )
     if path.is_dir():
         raise UsageError(f"output {str(path)!r} is a directory", "Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            f"output {str(path)!r} is a pipe or a device, which cannot be replaced by a file",
+            "Write to standard output with -o -.",
+        )
     if not path.parent.is_dir():
         raise UsageError(f"output directory {str(path.parent)!r} does not exist", "Create it first.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):

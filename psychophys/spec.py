@@ -15,7 +15,7 @@ import numpy as np
 from psychophys.errors import UsageError, unknown
 from psychophys.noise import get_noise
 from psychophys.responses import get_estimator
-from psychophys.stimuli import Stimulus, get_stimulus
+from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus
 
 Values = int | float | Sequence[float] | None
 
@@ -205,6 +205,9 @@ def check(measurement: Measurement, shorter_side: int | None = None) -> None:
         raise UsageError(f"no layers in {measurement.layers}", "Give default, all or glob patterns.")
     get_estimator(measurement.estimator)
     get_noise(measurement.noise)
+    images = math.prod(map(len, measurement.parameters.values()), start=len(measurement.values))
+    if images > MOST_VALUES:
+        raise UsageError(f"{images:,} combinations of values", f"Ask for at most {MOST_VALUES:,}.")
     if measurement.estimator == "chained":
         grid_step(measurement.values)
     for sample in measurement.samples:
@@ -277,6 +280,7 @@ def _floats(name: str, value: Values) -> tuple[float, ...]:
 
 
 def _positive(name: str, value: float) -> float:
-    if not math.isfinite(value) or value <= 0:
-        raise UsageError(f"{name} {value:g} cannot be used", "Give a number over 0.")
+    # Its square must be a number over 0, too.
+    if not 1e-100 <= value <= 1e100:
+        raise UsageError(f"{name} {value:g} cannot be used", "Give a number over 0, from 1e-100 to 1e100.")
     return float(value)

@@ -141,10 +141,11 @@ def read_failures(folder: str | Path) -> list[dict[str, Any]]:
 
 def _read_note(path: Path) -> dict[str, Any] | None:
     try:
-        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return note
+        note = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    # A damaged note does not count.
+    return note if isinstance(note, dict) and note.keys() >= {"model", "weights", "seed", "error"} else None
 
 
 def file_name(task: Task) -> str:

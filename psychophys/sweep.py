@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -112,7 +113,8 @@ def take_shard(tasks: Sequence[Task], shard: str) -> list[Task]:
     UsageError
         Where that is not a part.
     """
-    first, _, last = shard.partition("/")
-    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+    written = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
+    first, last = map(int, written.groups()) if written else (0, 0)
+    if not 1 <= first <= last:
         raise UsageError(f"shard {shard!r} is not a part", "Write I/N with I from 1 to N, as in 1/8.")
-    return list(tasks[int(first) - 1 :: int(last)])
+    return list(tasks[first - 1 :: last])

@@ -30,32 +30,31 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = app(arguments or ["--help"], prog_name="psychophys", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except typer.Abort:
-        print("error: interrupted; what was finished is in the output.", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader of a pipe has enough: leave quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print("error: interrupted; what was finished is in the output.", file=sys.stderr)
         return 130
-    except PsychophysError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
-        # The parser's own errors carry their message and exit code.
-        if (describe := getattr(error, "format_message", None)) is not None:
-            print(f"error: {' '.join(describe().split())} See `psychophys --help`.", file=sys.stderr)
-            return 2
-        first = (str(error).strip().splitlines() or ["no message"])[0]
-        print(
-            f"error: unexpected {type(error).__name__}: {first[:300]}. Run with --debug and report it.",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+        line, code = _explain(error)
+        print(f"error: {line}", file=sys.stderr)
+        return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """One line and the exit code."""
+    if isinstance(error, PsychophysError):
+        return str(error), error.exit_code
+    # The parser's own errors carry their message.
+    if (describe := getattr(error, "format_message", None)) is not None:
+        return f"{' '.join(describe().split())} See `psychophys --help`.", 2
+    if isinstance(error, OSError) and error.strerror:
+        if error.filename is None:  # A full disk, for one.
+            return f"{error.strerror}; what was finished is in the output.", 1
+        return f"cannot use {str(error.filename)!r}: {error.strerror}. Give another path.", 2
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"unexpected {type(error).__name__}: {first[:300]}. Run with --debug and report it.", 1

@@ -141,11 +141,12 @@ def sweep(
         shard=shard,
     )
     options = {"jobs": jobs, "timeout": timeout, "address": address, "cpus": cpus}
-    tasks = sweeping.plan_tasks(request, asked)
+    chosen = sweeping.choose_engine(engine, asked.device, options)
+    planned, left_out = sweeping.plan_sweep(request, asked, output, retry_failed)
     if dry_run:
-        sweeping.preview(tasks, output, retry_failed, asked)
+        sweeping.preview(planned, left_out, asked)
     else:
-        sweeping.run(tasks, output, retry_failed, asked, engine, options)
+        sweeping.run(planned, left_out, asked, chosen)
 
 
 @app.command()

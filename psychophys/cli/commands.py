@@ -24,7 +24,7 @@ from psychophys.errors import UsageError, unknown
 from psychophys.jobs import Task, import_modules, make_jobs, measure_each
 from psychophys.layers import default_modules, list_layers
 from psychophys.memory import keep_freed_memory
-from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer
+from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer, pick_device
 from psychophys.results import FORMATS, Results, check_output, concat, read
 from psychophys.sheet import contact_sheet
 from psychophys.spec import plan
@@ -65,6 +65,7 @@ class Sink:
 def measure(names: list[str], checkpoint: str | None, asked: Asked, sink: Sink) -> None:
     """Measure, write after each model, then print the summary."""
     kept = sink.prepare()
+    pick_device(asked.device)
     tasks = make_tasks(names or [DEFAULT_MODEL], asked, checkpoint)
     keep_freed_memory()
     console = Console(stderr=True)
@@ -199,6 +200,8 @@ def show(path: Path, sort: str | None, top: int | None, file_format: str) -> Non
     console = _wide_console()
     failures = read_failures(path) if path.is_dir() else []
     results = read(path)
+    if not len(results):
+        raise UsageError(f"{str(path)!r} holds no rows", "Give one written by `psychophys measure`.")
     if file_format == "csv":
         rank(results, sort, top).to_csv(sys.stdout, index=False)
         return

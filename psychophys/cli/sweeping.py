@@ -21,6 +21,7 @@ from psychophys.errors import UsageError, unknown
 from psychophys.estimate import estimate
 from psychophys.jobs import Outcome, Task, import_modules
 from psychophys.memory import keep_freed_memory
+from psychophys.observers import pick_device
 from psychophys.results import concat, read
 from psychophys.store import Store
 from psychophys.sweep import State, Sweep, take_shard
@@ -40,8 +41,8 @@ class Request:
     shard: str | None
 
 
-def plan_tasks(request: Request, asked: Asked) -> list[Task]:
-    """Every measurement of the sweep, or of the part of it that is asked for."""
+def plan_sweep(request: Request, asked: Asked, output: Path, retry_failed: bool) -> tuple[Sweep, int]:
+    """The sweep, or the part of it that is asked for, and how many measurements are left out."""
     import_modules(asked.imports)
     patterns = [*request.patterns, *(read_names(request.models_file) if request.models_file else [])]
     if not patterns:
@@ -51,22 +52,24 @@ def plan_tasks(request: Request, asked: Asked) -> list[Task]:
     measurable = [t for t in tasks if t.job.weights == "random" or has_pretrained(t.job.model)]
     if not measurable:
         raise UsageError("none of these models has pretrained weights", "Add --weights random.")
-    if len(measurable) < len(tasks) and not asked.quiet:
-        left = len(tasks) - len(measurable)
-        print(f"left out: {left} without pretrained weights (--weights random takes them)", file=sys.stderr)
-    return take_shard(measurable, request.shard) if request.shard is not None else measurable
+    left_out = len(tasks) - len(measurable)
+    if request.shard is not None:
+        measurable = take_shard(measurable, request.shard)
+    return Sweep(measurable, Store(output), retry_failed), left_out
 
 
-def preview(tasks: list[Task], output: Path, retry_failed: bool, asked: Asked) -> None:
+def preview(sweep: Sweep, left_out: int, asked: Asked) -> None:
     """Print every measurement and where it stands; then what the rest will cost."""
-    sweep = Sweep(tasks, Store(output), retry_failed)
     for task in sweep.tasks:
         print(f"{sweep.state(task).value}  {task.job.model} {task.job.weights}")
     if asked.quiet:
         return
-    print(_counts(sweep), file=sys.stderr)
+    _print_plan(sweep, left_out)
     if sweep.to_do:
         guess = estimate(sweep.to_do, asked.device)
+        if not guess.sampled:
+            print("no telling how long it will take: these models cannot be looked into", file=sys.stderr)
+            return
         note = f" (from {guess.sampled} of {guess.models} models)" if guess.sampled < guess.models else ""
         size = guess.download_bytes / 1e9
         line = f"about {_duration(guess.seconds)} here, one at a time, and {size:.1f} GB to download{note}"
@@ -79,41 +82,40 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _print_plan(sweep: Sweep, left_out: int) -> None:
+    if left_out:
+        why = "without pretrained weights (--weights random takes them)"
+        print(f"left out: {left_out} {why}", file=sys.stderr)
+    print(_counts(sweep), file=sys.stderr)
+
+
 def _counts(sweep: Sweep) -> str:
     found = [(state, sweep.count(state)) for state in State]
     return f"{len(sweep.tasks)} measurements: " + ", ".join(f"{n} {s.value}" for s, n in found if n)
 
 
-def run(
-    tasks: list[Task],
-    output: Path,
-    retry_failed: bool,
-    asked: Asked,
-    engine: str,
-    options: dict[str, Any],
-) -> None:
+def run(sweep: Sweep, left_out: int, asked: Asked, engine: Engine) -> None:
     """Run the sweep with a line or a bar, then print the ranking and the failures."""
-    chosen = _engine(engine, asked.device, options)
-    sweep = Sweep(tasks, Store(output), retry_failed)
     sweep.store.prepare()
     # A cluster's manager ends a job with SIGTERM: stop as for Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(stderr=True)
     if not asked.quiet:
-        print(_counts(sweep), file=sys.stderr)
-    _measure(sweep, chosen, console, asked.quiet)
+        _print_plan(sweep, left_out)
+    _measure(sweep, engine, console, asked.quiet)
     failures = [note for task in sweep.tasks if (note := sweep.store.failure(task)) is not None]
     if not asked.quiet:
         done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
         if done:
             print_ranking(console, concat(read(sweep.store.path(task)) for task in done), top=SHOWN)
         print_failures(console, failures)
-        print(f"{_counts(sweep)}; results in {output}", file=sys.stderr)
+        print(f"{_counts(sweep)}; results in {sweep.store.folder}", file=sys.stderr)
     if sweep.count(State.FAILED):
         raise typer.Exit(SOME_FAILED)
 
 
-def _engine(name: str, device: str, options: dict[str, Any]) -> Engine:
+def choose_engine(name: str, device: str, options: dict[str, Any]) -> Engine:
+    """The engine of that name; :class:`UsageError` for options that it cannot keep."""
     jobs, timeout = options["jobs"], options["timeout"]
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)
@@ -125,6 +127,7 @@ def _engine(name: str, device: str, options: dict[str, Any]) -> Engine:
         return Processes(jobs, device, timeout)
     if jobs not in (None, 1) or timeout is not None:
         raise UsageError("the engine serial knows no --jobs and no --timeout", "Use --engine processes.")
+    pick_device(device)
     keep_freed_memory()
     return Serial()
 

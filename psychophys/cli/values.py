@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from psychophys.errors import UsageError
+from psychophys.stimuli import MOST_VALUES
 
 Values = int | list[float]
 
@@ -14,6 +15,8 @@ def parse_values(name: str, text: str) -> Values:
     try:
         if ":" in text:
             start, stop, count = text.split(":")
+            if int(count) > MOST_VALUES:
+                raise UsageError(f"{count} values of {name}", f"Ask for 1 to {MOST_VALUES:,}.")
             return [float(v) for v in np.linspace(float(start), float(stop), int(count))]
         if "," not in text and text.strip().lstrip("+-").isdigit():
             return int(text)

@@ -24,6 +24,8 @@ from psychophys.jobs import Outcome, Task
 from psychophys.observers import pick_device
 
 LOG_BYTES = 4000
+LONGEST_WAIT = 3600.0
+"""Seconds: the system counts them in milliseconds of 32 bits."""
 
 
 @dataclass
@@ -114,7 +116,8 @@ class Processes:
         if self.timeout is None:
             return None
         oldest = min(worker.started for worker in running.values())
-        return max(oldest + self.timeout - time.monotonic(), 0) + 0.01
+        left = oldest + self.timeout - time.monotonic()
+        return min(max(left, 0) + 0.01, LONGEST_WAIT)
 
 
 def _context() -> Any:

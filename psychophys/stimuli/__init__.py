@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from psychophys.errors import unknown
-from psychophys.stimuli.base import Parameter, Stimulus
+from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
 from psychophys.stimuli.gratings import GRATINGS
 
@@ -19,4 +19,4 @@ def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
     return STIMULI[stimulus]
 
 
-__all__ = ["STIMULI", "Parameter", "Stimulus", "get_stimulus"]
+__all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "get_stimulus"]

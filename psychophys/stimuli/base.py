@@ -13,6 +13,8 @@ from torch import Tensor
 
 from psychophys.errors import UsageError, unknown
 
+MOST_VALUES = 10_000_000
+"""More cannot be meant: of one parameter, or of images to draw."""
 Draw = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
 Constraint = Callable[[Mapping[str, float]], str | None]
 
@@ -56,8 +58,8 @@ class Parameter:
 
     def grid(self, count: int) -> tuple[float, ...]:
         """Spread ``count`` values over the default range."""
-        if count < 1:
-            raise UsageError(f"{count} values of {self.name}", "Ask for one value or more.")
+        if not 1 <= count <= MOST_VALUES:
+            raise UsageError(f"{count} values of {self.name}", f"Ask for 1 to {MOST_VALUES:,}.")
         first, last = self.sweep
         if self.period is not None:
             points = first + (last - first) * np.arange(count) / count
