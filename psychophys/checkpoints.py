@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from psychophys.errors import ModelError, UsageError
 
+MOST_DIGITS = 18
+"""Of a training step: what a 64-bit integer holds."""
 Create = Callable[..., nn.Module]
 
 
@@ -48,11 +50,12 @@ def load_checkpoint(create: Create, path: Path) -> tuple[nn.Module, str]:
 def step_of(path: str | Path) -> int | None:
     """How far in training a checkpoint was written: the last number in its file name.
 
-    ``run2/epoch_010.pth`` gives 10; a name without a number gives ``None``.
+    ``run2/epoch_010.pth`` gives 10; a name without a number, or with one of over 18
+    digits, gives ``None``.
     """
     name = re.sub(r"(\.(pth|pt|tar|bin|ckpt|safetensors))+$", "", Path(path).name)
     numbers = re.findall(r"\d+", name)
-    return int(numbers[-1]) if numbers else None
+    return int(numbers[-1]) if numbers and len(numbers[-1]) <= MOST_DIGITS else None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

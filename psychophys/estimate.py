@@ -11,6 +11,7 @@ from pathlib import Path
 import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from psychophys.catalog import has_pretrained
@@ -77,18 +78,22 @@ def _operations_and_bytes(model: str) -> tuple[float, float] | None:
     try:
         with torch.device("meta"):
             network = timm.create_model(model).eval()
-            height, width = timm.data.resolve_model_data_config(network)["input_size"][1:]
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
-                network(torch.zeros(1, 3, height, width))
+                network(torch.zeros(1, *_input_size(network)))
     except Exception:
         # Some networks look at their numbers, which are not there. They are taken to be like the others.
         return None
     return float(counter.get_total_flops()), 4.0 * sum(t.numel() for t in network.state_dict().values())
 
 
+def _input_size(network: nn.Module) -> tuple[int, int, int]:
+    channels, height, width = timm.data.resolve_model_data_config(network)["input_size"]
+    return channels, height, width
+
+
 def _seconds_per_operation(device: torch.device) -> float:
     network = timm.create_model(_YARDSTICK).eval().to(device)
-    images = torch.zeros(CPU_BATCH, 3, 224, 224, device=device)
+    images = torch.zeros(CPU_BATCH, *_input_size(network), device=device)
     facts = _operations_and_bytes(_YARDSTICK)
     assert facts is not None
     times = []

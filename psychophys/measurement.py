@@ -18,6 +18,7 @@ from torch import Tensor
 
 from psychophys.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.layers import Layer, Selection, select_layers
+from psychophys.memory import release_freed_memory
 from psychophys.noise import get_noise, squared_norm, threshold
 from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.responses import Block, NoForwardDerivativeError, get_estimator
@@ -190,11 +191,13 @@ def _accumulate(
 ) -> str:
     """Run every block, halving the batch where memory ends; return the estimator that was used."""
     estimator = measurement.estimator
-    size = batch_size or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
+    size = largest = batch_size or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
     total = sums.n_samples * len(measurement.values)
     done = 0
     while done < total:
-        block = _next_block(done, size, sums.n_samples, len(measurement.values), estimator)
+        block: tuple[slice, slice] | None = _next_block(
+            done, size, sums.n_samples, len(measurement.values), estimator
+        )
         try:
             _measure_block(measurement, observer, layers, sums, block, estimator)
         except NoForwardDerivativeError:
@@ -204,12 +207,17 @@ def _accumulate(
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error) or size == 1:
                 raise
+            block = None
+        if block is None:
+            # Out of the handler: the error holds what the failed block took.
             size //= 2
             _free(observer.device)
             continue
         done += (block[0].stop - block[0].start) * (block[1].stop - block[1].start)
         if progress is not None:
             progress(done, total)
+    if size < largest:
+        _free(observer.device)
     return estimator
 
 
@@ -287,6 +295,7 @@ def _out_of_memory(error: Exception) -> bool:
 def _free(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    release_freed_memory()
 
 
 def _failure(error: Exception, observer: Observer) -> MeasurementError:

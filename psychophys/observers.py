@@ -52,7 +52,7 @@ class Observer:
     Raises
     ------
     ModelError
-        If a parameter is NaN or infinite, or a buffer NaN.
+        If a parameter or a running mean or variance is NaN or infinite, or another buffer NaN.
     """
 
     def __init__(
@@ -118,8 +118,9 @@ def _refuse_non_finite(model: nn.Module, name: str) -> None:
     for key, tensor in model.state_dict().items():
         if not tensor.is_floating_point():
             continue
-        # A buffer may hold a limit that is infinite.
-        good = torch.isfinite(tensor) if key in parameters else ~torch.isnan(tensor)
+        # A buffer may hold a limit that is infinite, but a batch's statistics may not.
+        weighs = key in parameters or key.endswith(("running_mean", "running_var"))
+        good = torch.isfinite(tensor) if weighs else ~torch.isnan(tensor)
         if not good.all():
             raise ModelError(
                 f"weights of {name} are not finite: {key} has NaN or infinity",

@@ -51,6 +51,13 @@ def odd_exit(pretrained: bool = False, **_: object) -> nn.Module:
 
 
 @register_model
+def odd_nan(pretrained: bool = False, **_: object) -> nn.Module:
+    model = Odd(lambda: None)
+    model.conv.weight.data[0, 0, 0, 0] = float("nan")
+    return model
+
+
+@register_model
 def odd_typeerror(pretrained: bool = False, **_: object) -> nn.Module:
     return Odd(lambda: None + None)  # type: ignore[operator]
 

@@ -54,7 +54,7 @@ def test_every_family_is_measured_as_exactly_as_float32_can(
 
 
 def test_an_lstm_falls_back_to_central_differences(benchmark: ModuleType) -> None:
-    def observer(dtype: torch.dtype) -> Observer:
+    def observer(dtype: str) -> Observer:
         torch.manual_seed(0)
         network = Sequencer2d(
             num_classes=10,
@@ -63,10 +63,10 @@ def test_an_lstm_falls_back_to_central_differences(benchmark: ModuleType) -> Non
             embed_dims=(24, 48, 48, 48),
             hidden_sizes=(6, 12, 12, 12),
         )
-        return Observer(network, (56, 56), (0.5,) * 3, (0.5,) * 3, name="small sequencer", dtype=dtype)
+        return Observer(network, input_size=(56, 56), name="small sequencer", dtype=dtype)
 
-    results = run(plan(**benchmark.SETTINGS), observer(torch.float32))
-    reference = run(plan(**benchmark.SETTINGS, estimator="central", step=1e-4), observer(torch.float64))
+    results = run(plan(**benchmark.SETTINGS), observer("float32"))
+    reference = run(plan(**benchmark.SETTINGS, estimator="central", step=1e-4), observer("float64"))
     assert set(results.to_pandas()["estimator"]) == {"central"}
     # The step of float32 differences is larger.
     assert benchmark.errors(results, reference).max() < 5e-2

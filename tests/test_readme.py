@@ -2,15 +2,24 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import timm
+from PIL import Image
+from typer.main import get_command
 
+import psychophys
+from psychophys.cli.app import app
 from psychophys.results import COLUMNS
 
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 # Installing is what CI does before it comes here.
@@ -23,11 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("readme")
 
 
-def run(command: list[str], folder: Path) -> str:
+def run(command: list[str], folder: Path, **environment: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
-    )
+    env = {**os.environ, "PATH": path, **environment}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -44,7 +52,7 @@ def test_python_block_runs(block: str, folder: Path) -> None:
 
 def test_every_block_is_found() -> None:
     assert len(BASH) >= 2
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 4
 
 
 def test_columns_are_listed_as_declared() -> None:
@@ -53,10 +61,41 @@ def test_columns_are_listed_as_declared() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for command in ("measure", "layers", "models", "stimuli", "show"):
+    for command in COMMANDS:
         assert f"psychophys {command}" in README
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_example_runs(example: Path, folder: Path) -> None:
-    assert run([sys.executable, "-W", "ignore", str(example)], folder)
+@pytest.mark.parametrize("name", ["custom_stimulus.py", "custom_model.py"])
+def test_python_example_runs(name: str, folder: Path) -> None:
+    assert run([sys.executable, "-W", "ignore", str(EXAMPLES / name)], folder)
+
+
+def test_own_model_is_found_by_the_command_line(folder: Path) -> None:
+    words = ["own_net", "--weights", "random", "--import", str(EXAMPLES / "custom_model.py")]
+    script = shlex.join(["psychophys", "sweep", *words, "--values", "4", "--phases", "1", "-o", "own"])
+    run(["bash", "-c", script], folder)
+    assert set(psychophys.read(folder / "own").to_pandas()["layer"]) == {"conv1", "conv2", "head"}
+
+
+def test_zoo_is_measured_ranked_and_analysed(folder: Path) -> None:
+    words = ["bash", str(EXAMPLES / "zoo.sh"), "zoo", "test_resnet", "test_vit2"]
+    run(words, folder, WEIGHTS="random,random")
+    ranking = pd.read_csv(folder / "zoo" / "ranking.csv")
+    assert sorted(ranking["model"]) == ["test_resnet", "test_vit2"]
+    assert list(ranking["ratio_last"]) == sorted(ranking["ratio_last"], reverse=True)
+    run([sys.executable, "-W", "ignore", str(EXAMPLES / "analyse_zoo.py"), "zoo", "-o", "fig"], folder)
+    table = pd.read_csv(folder / "fig.csv")
+    assert set(table["model"]) == {"test_resnet", "test_vit2"}
+    assert table["layer_depth"].between(0, 1).all()
+    with Image.open(folder / "fig.png") as figure:
+        assert min(figure.size) > 500
+
+
+def test_slurm_array_measures_every_part(folder: Path) -> None:
+    (folder / "zoo.txt").write_text("test_resnet\ntest_vit*\n")
+    script = str(EXAMPLES / "slurm_array.sbatch")
+    for part in ("1", "2", "3"):
+        part_of = {"SLURM_ARRAY_TASK_ID": part, "SLURM_ARRAY_TASK_COUNT": "3", "WEIGHTS": "random"}
+        run(["bash", script], folder, **part_of, RESULTS="array")
+    names = set(psychophys.read(folder / "array").to_pandas()["model"])
+    assert names == {"test_resnet", *timm.list_models("test_vit*")}

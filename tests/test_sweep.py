@@ -19,7 +19,7 @@ from psychophys.errors import UsageError
 from psychophys.jobs import Job, Outcome, Task
 from psychophys.results import read
 from psychophys.spec import plan
-from psychophys.store import Store
+from psychophys.store import Store, read_failures
 from psychophys.sweep import State, Sweep, take_shard
 
 ODD = Path(__file__).with_name("odd_models.py")
@@ -187,6 +187,24 @@ def test_weights_that_cannot_be_had_cost_one_model(tmp_path: Path) -> None:
     assert len(failed) == 2
     assert all("--checkpoint" in line for line in failed)
     assert set(rows(tmp_path / "out")["model"]) == {"tf_efficientnet_lite0"}
+
+
+def test_every_way_to_fail_is_one_row_with_its_reason(tmp_path: Path) -> None:
+    reasons = {
+        "odd_segfault": "ended by SIGSEGV",
+        "odd_hungry": "out of memory",
+        "odd_nan": "not finite: conv.weight",
+        "hf-hub:timm/resnet18.a1_in1k": "cannot load hf-hub:timm/resnet18.a1_in1k",
+    }
+    words = ["sweep", *reasons, "odd_fine", "--import", ODD, *QUICK, "-o", "out"]
+    code, _, err = call(*words, cwd=tmp_path)
+    assert code == 3, err
+    failed = {note["model"]: note["error"] for note in read_failures(tmp_path / "out")}
+    assert set(failed) == set(reasons)
+    for model, reason in reasons.items():
+        assert reason in failed[model]
+        assert f"failed: {model} random: {failed[model]}" in err
+    assert set(rows(tmp_path / "out")["model"]) == {"odd_fine"}
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

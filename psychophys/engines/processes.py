@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -135,9 +136,30 @@ def _start(context: Any, sent: Task, task: Task, threads: int) -> tuple[Connecti
     ours, theirs = context.Pipe(duplex=False)
     arguments = (theirs, sent.imports, payload, threads, log)
     process = context.Process(target=_work, args=arguments, daemon=True)
-    process.start()
+    with _uninterrupted():
+        process.start()
     theirs.close()
     return ours, _Worker(process, task, sent.device, time.monotonic(), Path(log))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait: half a request would make the fork server print a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: handler for number, handler in usual.items() if handler is not None}
+    for number in kept:
+        signal.signal(number, lambda caught, _frame: came.append(caught))
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    for caught in came:
+        signal.raise_signal(caught)
 
 
 def _end(connection: Connection, worker: _Worker) -> None:
