@@ -195,9 +195,7 @@ def _accumulate(
     total = sums.n_samples * len(measurement.values)
     done = 0
     while done < total:
-        block: tuple[slice, slice] | None = _next_block(
-            done, size, sums.n_samples, len(measurement.values), estimator
-        )
+        block = _next_block(done, size, sums.n_samples, len(measurement.values), estimator)
         try:
             _measure_block(measurement, observer, layers, sums, block, estimator)
         except NoForwardDerivativeError:
@@ -207,8 +205,10 @@ def _accumulate(
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error) or size == 1:
                 raise
-            block = None
-        if block is None:
+            too_large = True
+        else:
+            too_large = False
+        if too_large:
             # Out of the handler: the error holds what the failed block took.
             size //= 2
             _free(observer.device)
