@@ -17,6 +17,8 @@ from psychophys.observers import Observer
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
+SHELL_SHARE = 0.9
+"""A module that holds more of the parameters is the network itself in a shell."""
 Receive = Callable[[str, Tensor], None]
 
 
@@ -159,16 +161,33 @@ def _trace(observer: Observer, modules: Sequence[str], images: Tensor) -> Trace:
 
 
 def default_modules(model: nn.Module) -> list[str]:
-    """Top-level modules, with each sequence replaced by its members: stem, stages or blocks, head."""
+    """Top-level modules, with each sequence replaced by its members: stem, stages or blocks, head.
+
+    A shell around nearly the whole network (an encoder) is looked into.
+    """
+    children = list(model.named_children())
+    if len(children) == 1:
+        name, child = children[0]
+        return [f"{name}.{inner}".rstrip(".") for inner in default_modules(child)]
     names: list[str] = []
-    root, prefix = model, ""
-    while len(children := list(root.named_children())) == 1:
-        prefix += children[0][0] + "."
-        root = children[0][1]
-    for name, child in root.named_children():
-        members = list(child.named_children()) if isinstance(child, _CONTAINERS) else []
-        names += [f"{prefix}{name}.{member}" for member, _ in members] or [prefix + name]
-    return names or [prefix.rstrip(".")]
+    for name, child in children:
+        inside: list[str] = []
+        if isinstance(child, _CONTAINERS):
+            inside = [member for member, _ in child.named_children()]
+        elif _is_shell(child, model):
+            inside = default_modules(child)
+        names += [f"{name}.{inner}" for inner in inside] or [name]
+    return names or [""]
+
+
+def _is_shell(child: nn.Module, parent: nn.Module) -> bool:
+    """Whether a module is nearly the whole of its parent, around a sequence of blocks."""
+    blocks = any(isinstance(c, _CONTAINERS) and len(list(c.children())) > 1 for c in child.children())
+    return blocks and _size(child) > SHELL_SHARE * _size(parent)
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def select_layers(observer: Observer, patterns: Sequence[str] = ("default",)) -> Selection:

@@ -5,6 +5,7 @@ on fewer models.
 """
 
 import importlib.util
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -81,4 +82,6 @@ def test_the_table_covers_every_architecture_file_of_its_timm() -> None:
     table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "coverage.csv")
     assert table["status"].isin(["ok", "insensitive ok"]).all()
     if timm.__version__.startswith("1.0.31"):
-        assert set(table["file"]) == set(timm.models.list_modules())
+        # Other tests register models of their own.
+        files = {name for name in timm.models.list_modules() if find_spec(f"timm.models.{name}")}
+        assert set(table["file"]) == files

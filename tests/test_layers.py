@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -113,6 +114,14 @@ def test_default_layers_of_a_wrapped_model_are_those_inside(wraps: int) -> None:
         outer.add_module("net", model)
         model, prefix = outer, prefix + "net."
     assert names(select_layers(watch(model))) == [prefix + n for n in ("0", "1", "2.0", "2.1")]
+
+
+def test_default_layers_lie_inside_an_encoder_that_is_nearly_the_whole_network() -> None:
+    with torch.device("meta"):
+        model = timm.create_model("qwen3_vit_88m")
+    found = default_modules(model)
+    assert [f"encoder.blocks.{i}" for i in range(12)] == [n for n in found if ".blocks." in n]
+    assert found[-1] == "head"
 
 
 def test_default_layers_of_a_single_module_in_a_wrapper() -> None:
