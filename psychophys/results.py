@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from psychophys.errors import UsageError
-from psychophys.files import write_atomically
+from psychophys.tables import Column, NotOursError, dump_table, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 2
 METADATA_KEY = b"psychophys"
-FORMATS = ("parquet", "csv", "jsonl")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the table."""
-
-    name: str
-    type: pa.DataType
-    unit: str
-    meaning: str
 
 
 _TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
@@ -97,30 +81,15 @@ class Results:
         return frame
 
     def write(self, path: str | Path, file_format: str | None = None) -> None:
-        """Write atomically: the file is either as it was or whole and new.
-
-        Parquet keeps the provenance; CSV and JSON lines hold the rows alone.
-
-        Parameters
-        ----------
-        path
-            ``.parquet``, ``.csv`` or ``.jsonl``, unless ``file_format`` says it.
-        """
-        path = Path(path)
-        chosen = check_output(path, file_format)
-        write_atomically(path, lambda stream: self.dump(stream, chosen))
+        """Write atomically: see :func:`psychophys.tables.write_table`."""
+        write_table(self.table, METADATA_KEY, self._meta(), path, file_format)
 
     def dump(self, stream: IO[bytes], file_format: str) -> None:
         """Write to an open binary stream."""
-        if file_format == "csv":
-            pa_csv.write_csv(self.table, stream)
-        elif file_format == "jsonl":
-            for row in self.table.to_pylist():
-                stream.write((json.dumps(row, allow_nan=True) + "\n").encode())
-        else:
-            meta = {"schema_version": SCHEMA_VERSION, "runs": self.runs}
-            table = self.table.replace_schema_metadata({METADATA_KEY: json.dumps(meta).encode()})
-            pq.write_table(table, stream)
+        dump_table(self.table, METADATA_KEY, self._meta(), stream, file_format)
+
+    def _meta(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, "runs": self.runs}
 
 
 def concat(parts: Iterable[Results]) -> Results:
@@ -165,41 +134,17 @@ def read(path: str | Path) -> Results:
 
 def _read_file(path: Path) -> Results:
     try:
-        # Not through a dataset: that would add columns for directories named like key=value.
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-        meta = json.loads((table.schema.metadata or {})[METADATA_KEY])
+        table, meta = read_table(path, METADATA_KEY)
         version, runs = meta["schema_version"], meta["runs"]
         if version == SCHEMA_VERSION:
             return Results(table, runs)
-    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except (NotOursError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        kind = str(error) if isinstance(error, NotOursError) else type(error).__name__
         raise UsageError(
-            f"{str(path)!r} is not a results file, or is damaged ({type(error).__name__})",
+            f"{str(path)!r} is not a results file, or is damaged ({kind})",
             "Give a Parquet file written by `psychophys measure`.",
         ) from error
     raise UsageError(
         f"{str(path)!r} is of table version {version}; this psychophys reads version {SCHEMA_VERSION}",
         "Measure again, or use the psychophys that wrote it.",
     )
-
-
-def check_output(path: Path, file_format: str | None = None) -> str:
-    """The format to write; :class:`UsageError` where the path cannot be written to."""
-    chosen = file_format or path.suffix.removeprefix(".")
-    if chosen not in FORMATS:
-        raise UsageError(
-            f"cannot tell the format of output {str(path)!r}",
-            "End it in .parquet, .csv or .jsonl, or give --format.",
-        )
-    if path.is_dir():
-        raise UsageError(f"output {str(path)!r} is a directory", "Name a file in it.")
-    if path.exists() and not path.is_file():
-        raise UsageError(
-            f"output {str(path)!r} is a pipe or a device, which cannot be replaced by a file",
-            "Write to standard output with -o -.",
-        )
-    if not path.parent.is_dir():
-        raise UsageError(f"output directory {str(path.parent)!r} does not exist", "Create it first.")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise UsageError(f"output {str(path)!r} is not writable", "Give another path with -o.")
-    return chosen

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, cast
 
@@ -66,6 +66,23 @@ class Measurement:
         """Plain values, for provenance and the run id."""
         plain = {**self.__dict__, "stimulus": self.stimulus.name}
         return {key: _plain(value) for key, value in plain.items()}
+
+
+def restore(record: Mapping[str, Any]) -> Measurement:
+    """The measurement that :meth:`Measurement.as_dict` wrote into a results file.
+
+    Raises
+    ------
+    UsageError
+        If its stimulus is not in the table of stimuli any more, or its images are gone.
+    """
+    known = {f.name for f in fields(Measurement)}
+    settings: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known
+    }
+    settings["stimulus"] = get_stimulus(record["stimulus"])
+    settings["parameters"] = {name: tuple(values) for name, values in record["parameters"].items()}
+    return Measurement(**settings)
 
 
 def _plain(value: Any) -> Any:

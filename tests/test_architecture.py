@@ -13,6 +13,7 @@ import psychophys
 ROOT = Path(psychophys.__file__).parent
 LEVELS = (
     ("errors", "memory", "files"),
+    ("tables",),
     ("stimuli", "noise", "checkpoints"),
     ("observers", "sheet"),
     ("layers", "dual"),

@@ -30,10 +30,10 @@ from psychophys.results import (
     SCHEMA,
     SCHEMA_VERSION,
     Results,
-    check_output,
     concat,
     read,
 )
+from psychophys.tables import check_output
 
 SMALL: dict[str, Any] = {"values": 3, "parameters": {"phase": 2}, "layers": ["act1", "fc"], "device": "cpu"}
 NUMBERS = [column.name for column in COLUMNS if column.type in (pa.float64(), pa.int64())]

@@ -25,12 +25,13 @@ from psychophys.jobs import Task, import_modules, make_jobs, measure_each
 from psychophys.layers import default_modules, list_layers
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer, pick_device
-from psychophys.results import FORMATS, Results, check_output, concat, read
+from psychophys.results import Results, concat, read
 from psychophys.sheet import contact_sheet
 from psychophys.spec import plan
 from psychophys.stimuli import STIMULI, get_stimulus
 from psychophys.store import read_failures
 from psychophys.summary import rank
+from psychophys.tables import FORMATS, check_output
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,37 @@ def hsv_to_rgb(hue_deg: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     return torch.stack(torch.broadcast_tensors(*channels), dim=1)
 
 
+def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """RGB in [0, 1], channels in dimension 1, to hue (deg, 0 for grey), saturation and value."""
+    value, low = rgb.amax(dim=1), rgb.amin(dim=1)
+    spread = value - low
+    safe = torch.where(spread > 0, spread, torch.ones_like(spread))
+    red, green, blue = rgb.unbind(dim=1)
+    sextant = torch.where(
+        value == red,
+        torch.remainder((green - blue) / safe, 6),
+        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
+    saturation = spread / torch.where(value > 0, value, torch.ones_like(value))
+    return 60 * torch.where(spread > 0, sextant, torch.zeros_like(sextant)), saturation, value
+
+
+def rgb_to_lch(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """SRGB in [0, 1], channels in dimension 1, to CIE lightness, chroma and hue (deg)."""
+    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    to_xyz = torch.linalg.inv(torch.tensor(_XYZ_TO_RGB, dtype=rgb.dtype, device=rgb.device))
+    xyz = torch.einsum("ij,nj...->ni...", to_xyz, linear)
+    fx, fy, fz = (_lab(xyz[:, i] / white) for i, white in enumerate(_D65))
+    a, b = 500 * (fx - fy), 200 * (fy - fz)
+    hue = torch.remainder(torch.rad2deg(torch.atan2(b, a)), 360)
+    return 116 * fy - 16, torch.sqrt(a * a + b * b), hue
+
+
+def _lab(ratio: Tensor) -> Tensor:
+    small = ratio / (3 * (6 / 29) ** 2) + 4 / 29
+    return torch.where(ratio > (6 / 29) ** 3, torch.clamp(ratio, min=1e-6) ** (1 / 3), small)
+
+
 def lch_to_rgb(lightness: Tensor, chroma: Tensor, hue_deg: Tensor) -> Tensor:
     """CIE LCh(ab) to sRGB: inputs broadcast, channels come out in a new dimension 1.
 

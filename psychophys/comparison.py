@@ -1,0 +1,166 @@
+"""Measured sensitivities against a prior: layers, pixels and control networks side by side."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from psychophys.coding import compare_with_prior
+from psychophys.errors import PsychophysError, UsageError
+from psychophys.measurement import run
+from psychophys.observers import Observer
+from psychophys.priors import Density, Prior, load_prior
+from psychophys.priors.table import statistic_for
+from psychophys.results import Results
+from psychophys.spec import restore
+
+Array = NDArray[np.float64]
+PIXELS = "pixels"
+DEFAULT_PRIOR = "imagenet-sample"
+GOOD_R, GOOD_P = 0.5, 0.05
+"""From where on a layer is said to go with the prior: in the words of :func:`verdicts` only."""
+RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension"]
+
+
+def compare(
+    results: Results, prior: str | Prior = DEFAULT_PRIOR, *, scale: float | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """How the sensitivity of every layer goes with a prior.
+
+    Parameters
+    ----------
+    prior
+        Name or file of a prior, or one.
+    scale
+        Of the prior, in pixels: see :meth:`Prior.density`.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row for each run and layer: what was measured, ``prior``, ``layer``, ``layer_index``,
+        ``layer_depth``, and the attributes of :class:`psychophys.coding.Coding`. The first row of a run
+        is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which is also
+        the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
+
+    Raises
+    ------
+    UsageError
+        Without rows, or for a dimension that the prior does not hold.
+    """
+    chosen = load_prior(prior) if isinstance(prior, str) else prior
+    frame = results.to_pandas()
+    if frame.empty:
+        raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
+    rows: list[dict[str, Any]] = []
+    for run_id, group in frame.groupby("run_id", sort=False):
+        density = density_for(group, chosen, scale)
+        pixels = pixel_sensitivity(results.runs[str(run_id)])
+        about: dict[Any, Any] = {**group.iloc[0][RUN].to_dict(), "prior": chosen.name}
+        first = group[group["layer"] == group["layer"].iloc[0]]
+        if pixels is not None:
+            place: dict[Any, Any] = {"layer": PIXELS, "layer_index": -1, "layer_depth": 0.0}
+            rows.append({**about, **place, **_coding(first, pixels, density, None, seed)})
+        for layer, part in group.groupby("layer", sort=False):
+            place = {"layer": layer, **part.iloc[0][["layer_index", "layer_depth"]].to_dict()}
+            sensitivity = part["sensitivity"].to_numpy(dtype=float)
+            rows.append({**about, **place, **_coding(part, sensitivity, density, pixels, seed)})
+    return pd.DataFrame(rows)
+
+
+def density_for(group: pd.DataFrame, prior: Prior, scale: float | None = None) -> Density:
+    """The density over what a run measured; :class:`UsageError` if the prior has none."""
+    first = group.iloc[0]
+    statistic = statistic_for(first["stimulus"], first["dimension"])
+    if statistic not in prior.statistics:
+        raise UsageError(
+            f"prior {prior.name} says nothing of {first['dimension']}",
+            f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior.",
+        )
+    return prior.density(statistic, scale if statistic == "orientation" else None)
+
+
+def _coding(
+    part: pd.DataFrame, sensitivity: Array, density: Density, pixels: Array | None, seed: int
+) -> dict[str, Any]:
+    values = part["value"].to_numpy(dtype=float)
+    at = density.at(values)
+    circular = _goes_round(values, density.period)
+    return asdict(compare_with_prior(sensitivity, at, pixels, circular=circular, seed=seed))
+
+
+def _goes_round(values: Array, period: float | None) -> bool:
+    """Whether values are the equal steps of one whole round."""
+    if period is None or len(values) < 2:
+        return False
+    steps = np.diff(values)
+    return bool(np.allclose(steps, steps[0]) and np.isclose(len(values) * steps[0], period))
+
+
+def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
+    """Sensitivity of the image itself, at the values of a run; None if it cannot be drawn again."""
+    try:
+        measurement = restore({**record["measurement"], "layers": [PIXELS], "noise": "gaussian"})
+        network = nn.Sequential(OrderedDict([(PIXELS, nn.Flatten())]))
+        height, width = record["input_size"]
+        observer = Observer(network, input_size=(height, width), mean=(0.0,) * 3, std=(1.0,) * 3, name=PIXELS)
+        table = run(measurement, observer)
+    except (PsychophysError, KeyError, TypeError):
+        return None
+    return np.asarray(table.to_pandas()["sensitivity"], dtype=float)
+
+
+def verdicts(comparison: pd.DataFrame) -> list[str]:
+    """A sentence or two for each run, of no more than the numbers say."""
+    said = []
+    for _, group in comparison.groupby("run_id", sort=False):
+        said.append(_verdict(group))
+    for _, group in comparison.groupby(["model", "stimulus", "dimension"], sort=False, dropna=False):
+        said += _against_control(group)
+    return said
+
+
+def _layers(group: pd.DataFrame) -> pd.DataFrame:
+    return group[group["layer_index"] >= 0]
+
+
+def _verdict(group: pd.DataFrame) -> str:
+    first, layers = group.iloc[0], _layers(group)
+    who = f"{first['model']} ({first['weights']})"
+    known = layers[layers["r"].notna()]
+    if known.empty:
+        return f"{who}: too few values of {first['dimension']} to compare."
+    shown = known["p_shift"].fillna(0) <= GOOD_P
+    good = known[(known["r"] >= GOOD_R) & shown]
+    if good.empty:
+        best = known.iloc[int(np.argmax(known["r"]))]
+        found = f"goes with the prior in no layer (highest r {best['r']:.2f}, in {best['layer']})"
+    else:
+        best = good.iloc[int(np.argmax(good["r"]))]
+        found = (
+            f"goes with the prior in {len(good)} of {len(known)} layers (r >= {GOOD_R:g}, p <= {GOOD_P:g}; "
+            f"highest r {best['r']:.2f}, in {best['layer']})"
+        )
+    pixels = group[group["layer_index"] < 0]["r"]
+    baseline = f"; the pixels' own r is {pixels.iloc[0]:.2f}" if pixels.notna().any() else ""
+    return f"{who}: sensitivity to {first['dimension']} {found}{baseline}."
+
+
+def _against_control(group: pd.DataFrame) -> list[str]:
+    """How trained and untrained weights of one model differ in their last layers."""
+    last = {weights: _layers(part).iloc[-1] for weights, part in group.groupby("weights", sort=False)}
+    trained = last.get("pretrained")
+    if trained is None:
+        return []
+    controls = [f"{last[name]['r']:.2f} {name}" for name in ("random", "shuffled") if name in last]
+    if not controls:
+        return ["Without `random` weights beside it, this does not tell what training contributes."]
+    return [f"{trained['model']}, {trained['layer']}: r {trained['r']:.2f} trained, {', '.join(controls)}."]

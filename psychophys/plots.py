@@ -1,0 +1,200 @@
+"""Figures of results and comparisons. Tables in, figures out; nothing is computed here but means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from psychophys.errors import UsageError
+from psychophys.files import write_atomically
+from psychophys.priors import Density
+from psychophys.results import Results
+from psychophys.summary import summarize
+from psychophys.tables import check_output
+
+FIGURE_FORMATS = ("png", "svg", "pdf")
+MOST_RUNS = 6
+WIDTH_INCHES = 7.0
+"""Of a figure over two columns of a journal."""
+DEPTH_MAP = "viridis"
+"""Readable without colour vision, and in grey."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe & Ito's, which can be told apart without full colour vision."""
+STYLES = {"pretrained": "-", "random": "--", "shuffled": ":"}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "svg.hashsalt": "psychophys",
+}
+
+
+def check_figure(path: str | Path) -> str:
+    """The format of a figure; :class:`UsageError` where it cannot be written."""
+    return check_output(Path(path), formats=FIGURE_FORMATS)
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a PNG, SVG or PDF, whole or not at all."""
+    chosen = check_figure(path)
+    with mpl.rc_context(STYLE):
+        write_atomically(Path(path), lambda stream: figure.savefig(stream, format=chosen, dpi=200))
+
+
+def plot_thresholds(results: Results) -> Figure:
+    """Thresholds over the dimension by layer, sensitivity as a map, and an index over depth.
+
+    Parameters
+    ----------
+    results
+        Of at most ``MOST_RUNS`` runs over the same dimension.
+    """
+    frame = _checked(results.to_pandas())
+    runs = [run for _, run in frame.groupby("run_id", sort=False)]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, 2.1 * (len(runs) + 1)), layout="constrained")
+        grid = figure.subplots(len(runs) + 1, 2, squeeze=False)
+        for (left, right), run in zip(grid[:-1], runs, strict=True):
+            _draw_curves(left, run, "threshold")
+            left.set_yscale("log")
+            left.set_ylabel(f"threshold ({run['unit'].iloc[0]})")
+            left.set_title(_name(run))
+            _draw_map(right, run)
+        _draw_index(grid[-1][0], results)
+        _draw_legend(grid[-1][1], frame)
+    return figure
+
+
+def plot_comparison(results: Results, comparison: pd.DataFrame, density: Density) -> Figure:
+    """The prior and each layer's sensitivity, and their correlation over depth."""
+    frame = _checked(results.to_pandas())
+    runs = [run for _, run in frame.groupby("run_id", sort=False)]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, 2.3 * (len(runs) + 1)), layout="constrained")
+        grid = figure.subplots(len(runs) + 1, 1, squeeze=False)[:, 0]
+        for axes, run in zip(grid[:-1], runs, strict=True):
+            _draw_curves(axes, run.assign(share=_share(run)), "share")
+            at = density.at(np.sort(run["value"].unique()))
+            share = at / np.nanmean(at)
+            axes.plot(np.sort(run["value"].unique()), share, color="black", linewidth=2, label="prior")
+            axes.set_ylabel("sensitivity or density\nover its mean")
+            axes.set_title(_name(run))
+            axes.legend(loc="upper left")
+        _draw_r(grid[-1], comparison)
+    return figure
+
+
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    runs, dimensions = frame["run_id"].nunique(), frame["dimension"].unique()
+    if frame.empty:
+        raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
+    if len(dimensions) > 1:
+        raise UsageError(f"results over {', '.join(dimensions)} in one figure", "Draw them one by one.")
+    if runs > MOST_RUNS:
+        raise UsageError(f"{runs} runs are too many for one figure", f"Draw at most {MOST_RUNS}.")
+    return frame
+
+
+def _name(run: pd.DataFrame) -> str:
+    first = run.iloc[0]
+    step = f", step {first['step']:g}" if pd.notna(first["step"]) else ""
+    return f"{first['model']} ({first['weights']}{step})"
+
+
+def _share(run: pd.DataFrame) -> pd.Series:
+    sensitivity = run["sensitivity"]
+    return sensitivity / sensitivity.groupby(run["layer"]).transform("mean")
+
+
+def _draw_curves(axes: Axes, run: pd.DataFrame, column: str) -> None:
+    colours, depth = mpl.colormaps[DEPTH_MAP], Normalize(0, 1)
+    for _, layer in run.groupby("layer", sort=False):
+        ordered = layer.sort_values("value")
+        shown = ordered[column].where(np.isfinite(ordered[column]) & (ordered[column] > 0))
+        axes.plot(ordered["value"], shown, color=colours(depth(layer["layer_depth"].iloc[0])), linewidth=1)
+    _label_dimension(axes, run)
+    bar = axes.figure.colorbar(mpl.cm.ScalarMappable(depth, colours), ax=axes, pad=0.01, aspect=30)
+    bar.set_label("depth (0 first, 1 last)")
+    bar.outline.set_visible(False)
+
+
+def _label_dimension(axes: Axes, run: pd.DataFrame) -> None:
+    axes.set_xlabel(f"{run['dimension'].iloc[0]} ({run['unit'].iloc[0]})")
+    values = np.sort(run["value"].unique())
+    if run["unit"].iloc[0] == "deg" and len(values) > 1:
+        axes.set_xticks([tick for tick in np.arange(-720, 721, 45) if values[0] <= tick <= values[-1] + 5])
+
+
+def _draw_map(axes: Axes, run: pd.DataFrame) -> None:
+    table = run.assign(share=_share(run)).pivot_table("share", "layer", "value", sort=False)
+    table = table[sorted(table.columns)]
+    image = axes.pcolormesh(table.columns.to_numpy(), np.arange(len(table)), table.to_numpy(), cmap=DEPTH_MAP)
+    chosen = np.unique(np.linspace(0, len(table) - 1, min(len(table), 7)).round().astype(int))
+    axes.set_yticks(chosen, [str(table.index[i]) for i in chosen])
+    axes.invert_yaxis()
+    _label_dimension(axes, run)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.01, aspect=30)
+    bar.set_label("sensitivity over\nthe layer's mean")
+    bar.outline.set_visible(False)
+
+
+def _draw_index(axes: Axes, results: Results) -> None:
+    summary = summarize(results)
+    depth = results.to_pandas().groupby(["run_id", "layer"], sort=False)["layer_depth"].first()
+    summary = summary.join(depth, on=["run_id", "layer"])
+    oriented = "cardinal_oblique_ratio" in summary and summary["cardinal_oblique_ratio"].notna().any()
+    column = "cardinal_oblique_ratio" if oriented else "best_worst_ratio"
+    for number, (_, run) in enumerate(summary.groupby("run_id", sort=False)):
+        axes.plot(run["layer_depth"], run[column], marker=".", linewidth=1, **_line(number, run))
+    if oriented:
+        axes.axhline(1, color="grey", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter() if _narrow(axes) else NullFormatter())
+    axes.set_xlabel("depth (0 first layer, 1 last)")
+    axes.set_ylabel("sensitivity ratio,\n" + ("cardinal / oblique" if oriented else "best / worst value"))
+
+
+def _narrow(axes: Axes) -> bool:
+    low, high = axes.get_ylim()
+    return high < 10 * low
+
+
+def _line(number: int, run: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": STYLES.get(str(run["weights"].iloc[0]), "-."),
+        "label": _name(run),
+    }
+
+
+def _draw_legend(axes: Axes, frame: pd.DataFrame) -> None:
+    for number, (_, run) in enumerate(frame.groupby("run_id", sort=False)):
+        axes.plot([], [], **_line(number, run))
+    axes.set_axis_off()
+    axes.legend(loc="center left")
+
+
+def _draw_r(axes: Axes, comparison: pd.DataFrame) -> None:
+    for number, (_, run) in enumerate(comparison.groupby("run_id", sort=False)):
+        layers = run[run["layer_index"] >= 0]
+        axes.plot(layers["layer_depth"], layers["r"], marker=".", linewidth=1, **_line(number, run))
+    pixels = comparison[comparison["layer_index"] < 0]["r"].dropna()
+    if len(pixels):
+        axes.axhline(pixels.iloc[0], color="black", linestyle=(0, (1, 3)), linewidth=1, label="pixels")
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set_ylim(-1.05, 1.05)
+    axes.set_xlabel("depth (0 first layer, 1 last)")
+    axes.set_ylabel("r with the prior")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
