@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 REPLICATES = 1000
 INTERVAL_PERCENT = (2.5, 97.5)
 FEWEST_VALUES = 6
+FLAT = 1e-3
+"""S.d. over mean under which a curve has no shape: what it has is the pixel grid's and rounding's."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,22 @@ def compare_with_prior(
 
 
 def correlation(a: Array, b: Array) -> float:
-    """Pearson's r; NaN where one of them is constant."""
+    """Pearson's r; NaN where one of them is flat."""
     x, y = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    # What is left of a constant is rounding.
-    if scale <= 1e-12 * float(np.abs(a).max() * np.abs(b).max()) * len(a):
+    if _is_flat(a) or _is_flat(b):
         return float("nan")
-    return float(np.clip(x @ y / scale, -1, 1))
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
+
+
+def _is_flat(values: Array) -> bool:
+    return float(values.std()) <= FLAT * float(np.abs(values).mean())
 
 
 def partial_correlation(a: Array, b: Array, given: Array) -> float:
     """Correlation of what a straight line on ``given`` leaves of ``a`` and ``b``."""
     rab, rag, rbg = correlation(a, b), correlation(a, given), correlation(b, given)
     if np.isnan(rag) or np.isnan(rbg):
-        return rab  # A constant explains nothing.
+        return rab  # What is flat explains nothing.
     rest = (1 - rag**2) * (1 - rbg**2)
     return float(np.clip((rab - rag * rbg) / np.sqrt(rest), -1, 1)) if rest > 1e-12 else float("nan")
 

@@ -150,7 +150,10 @@ def _verdict(group: pd.DataFrame) -> str:
             f"highest r {best['r']:.2f}, in {best['layer']})"
         )
     pixels = group[group["layer_index"] < 0]["r"]
-    baseline = f"; the pixels' own r is {pixels.iloc[0]:.2f}" if pixels.notna().any() else ""
+    baseline = ""
+    if len(pixels):
+        r = pixels.iloc[0]
+        baseline = "; the pixels' own is even" if np.isnan(r) else f"; the pixels' own r is {r:.2f}"
     return f"{who}: sensitivity to {first['dimension']} {found}{baseline}."
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from psychophys.errors import UsageError
 from psychophys.files import write_atomically
@@ -67,7 +67,7 @@ def plot_thresholds(results: Results) -> Figure:
         grid = figure.subplots(len(runs) + 1, 2, squeeze=False)
         for (left, right), run in zip(grid[:-1], runs, strict=True):
             _draw_curves(left, run, "threshold")
-            left.set_yscale("log")
+            _log_scale(left)
             left.set_ylabel(f"threshold ({run['unit'].iloc[0]})")
             left.set_title(_name(run))
             _draw_map(right, run)
@@ -85,9 +85,10 @@ def plot_comparison(results: Results, comparison: pd.DataFrame, density: Density
         grid = figure.subplots(len(runs) + 1, 1, squeeze=False)[:, 0]
         for axes, run in zip(grid[:-1], runs, strict=True):
             _draw_curves(axes, run.assign(share=_share(run)), "share")
-            at = density.at(np.sort(run["value"].unique()))
-            share = at / np.nanmean(at)
-            axes.plot(np.sort(run["value"].unique()), share, color="black", linewidth=2, label="prior")
+            values = np.sort(run["value"].unique())
+            shown = (density.values >= values[0]) & (density.values <= values[-1])
+            share = density.density[shown] / np.nanmean(density.at(values))
+            axes.plot(density.values[shown], share, color="black", linewidth=1.5, label="prior")
             axes.set_ylabel("sensitivity or density\nover its mean")
             axes.set_title(_name(run))
             axes.legend(loc="upper left")
@@ -159,16 +160,19 @@ def _draw_index(axes: Axes, results: Results) -> None:
         axes.plot(run["layer_depth"], run[column], marker=".", linewidth=1, **_line(number, run))
     if oriented:
         axes.axhline(1, color="grey", linewidth=0.8)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(ScalarFormatter() if _narrow(axes) else NullFormatter())
+    if not oriented:
+        _log_scale(axes)
     axes.set_xlabel("depth (0 first layer, 1 last)")
     axes.set_ylabel("sensitivity ratio,\n" + ("cardinal / oblique" if oriented else "best / worst value"))
 
 
-def _narrow(axes: Axes) -> bool:
+def _log_scale(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers, also between the decades where there are few."""
+    axes.set_yscale("log")
     low, high = axes.get_ylim()
-    return high < 10 * low
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
 
 
 def _line(number: int, run: pd.DataFrame) -> dict[str, Any]:
@@ -197,4 +201,4 @@ def _draw_r(axes: Axes, comparison: pd.DataFrame) -> None:
     axes.set_ylim(-1.05, 1.05)
     axes.set_xlabel("depth (0 first layer, 1 last)")
     axes.set_ylabel("r with the prior")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    axes.legend(loc="lower right")

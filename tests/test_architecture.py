@@ -12,22 +12,23 @@ import psychophys
 
 ROOT = Path(psychophys.__file__).parent
 LEVELS = (
-    ("errors", "memory", "files"),
-    ("tables",),
-    ("stimuli", "noise", "checkpoints"),
-    ("observers", "sheet"),
+    ("errors", "memory", "files", "coding"),
+    ("tables", "photographs"),
+    ("stimuli", "noise", "checkpoints", "priors"),
+    ("observers", "sheet", "natural"),
     ("layers", "dual"),
-    ("responses",),
+    ("responses", "statistics"),
     ("spec", "results"),
     ("measurement",),
-    ("jobs", "catalog", "summary"),
+    ("jobs", "catalog", "summary", "comparison"),
+    ("plots",),
     ("store", "engines", "estimate"),
     ("sweep",),
     ("cli",),
     ("__main__",),
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
-PACKAGES = ("stimuli", "engines", "cli")
+PACKAGES = ("stimuli", "engines", "cli", "priors")
 MAX_FUNCTION, MAX_MODULE = 60, 450
 
 FILES = sorted(ROOT.rglob("*.py"))

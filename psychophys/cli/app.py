@@ -150,6 +150,102 @@ def sweep(
 
 
 @app.command()
+def statistics(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Folders, zip and tar archives, files.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="FILE.parquet, .csv or .jsonl; - is standard output.")
+    ] = "prior.parquet",
+    file_format: Annotated[
+        Optional[str], typer.Option("--format", help="parquet, csv or jsonl, whatever the name says.")  # noqa: UP045
+    ] = None,
+    rotate: Annotated[
+        float, typer.Option(help="Turn every image first, by degrees counter-clockwise: a control.")
+    ] = 0.0,
+    title: Annotated[str, typer.Option(help="What the images are; kept with the numbers.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> None:
+    """Count what is common in photographs: a prior over orientation, hue, frequency, luminance, contrast.
+
+    Begun again after an interruption, it goes on where it was.
+
+    \b
+    Examples:
+      psychophys statistics photographs/ -o prior.parquet
+      psychophys statistics imagenet.tar more/ --rotate 45 -o turned.parquet
+    """
+    from psychophys.cli import natural
+
+    natural.statistics(images, output, file_format, rotate, title, seed, device, quiet)
+
+
+@app.command()
+def priors() -> None:
+    """List the priors that come along.
+
+    \b
+    Example:
+      psychophys priors
+    """
+    from psychophys.cli import natural
+
+    natural.priors()
+
+
+@app.command()
+def compare(
+    results: Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")],
+    prior: Annotated[
+        str, typer.Option(help="Name of a prior (see `psychophys priors`), or a file of one.")
+    ] = "imagenet-sample",
+    scale: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Scale of the orientation prior in pixels. Default: the mean of all."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--output", "-o", help="Write the numbers: FILE.parquet, .csv or .jsonl, or -."),
+    ] = None,
+    figure: Annotated[
+        Optional[Path], typer.Option(help="Draw them: FILE.png, .svg or .pdf.")  # noqa: UP045
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no summary.")] = False,
+) -> None:
+    """Compare sensitivities with how common each value is in natural images: the efficient-coding test.
+
+    \b
+    Examples:
+      psychophys measure --weights pretrained,random && psychophys compare results.parquet
+      psychophys compare results.parquet --prior prior.parquet --figure coding.png
+    """
+    from psychophys.cli import natural
+
+    natural.compare(results, prior, scale, seed, natural.Outputs(output, figure, quiet))
+
+
+@app.command()
+def plot(
+    results: Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.png, .svg or .pdf.")] = Path(
+        "thresholds.png"
+    ),
+) -> None:
+    """Draw thresholds over the dimension, sensitivity by layer and value, and an index over depth.
+
+    \b
+    Example:
+      psychophys plot results.parquet -o thresholds.pdf
+    """
+    from psychophys.cli import natural
+
+    natural.plot(results, output)
+
+
+@app.command()
 def layers(
     model: Annotated[str, typer.Argument(help="A model as for `measure`.")],
     weights: Annotated[str, typer.Option(help="random needs no download.")] = "random",

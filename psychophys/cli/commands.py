@@ -18,6 +18,7 @@ from psychophys.cli.display import (
     print_skipped,
     print_summary,
     progress_bar,
+    wide_console,
 )
 from psychophys.cli.options import Asked
 from psychophys.errors import UsageError, unknown
@@ -132,15 +133,9 @@ def layers(model: str, weights: str, checkpoint: Path | None) -> None:
         shape = " x ".join(str(size) for size in layer.shape)
         mark = "*" if layer.name.partition("@")[0] in defaults else ""
         table.add_row(mark, layer.name, layer.kind, shape, f"{layer.n_features:,}")
-    _wide_console().print(table)
+    wide_console().print(table)
     for name, why in selection.skipped.items():
         print(f"not a layer: {name} {why}", file=sys.stderr)
-
-
-def _wide_console() -> Console:
-    """Standard output; in a pipe or a file no line is cut."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
 
 
 def models(pattern: str, pretrained: bool, exclude: list[str]) -> None:
@@ -166,7 +161,7 @@ def stimuli(name: str | None, save: Path | None) -> None:
         for stimulus in STIMULI.values():
             dimensions = ", ".join(p.name for p in stimulus.parameters if p.measurable)
             table.add_row(stimulus.name, dimensions, stimulus.summary)
-        _wide_console().print(table)
+        wide_console().print(table)
         return
     stimulus = get_stimulus(name)
     print(f"{stimulus.name}: {stimulus.summary}")
@@ -179,7 +174,7 @@ def stimuli(name: str | None, save: Path | None) -> None:
         swept = f"{p.sweep[0]:g} to {p.sweep[1]:g}" if p.measurable else "-"
         period = "-" if p.period is None else f"{p.period:g}"
         table.add_row(p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning)
-    _wide_console().print(table)
+    wide_console().print(table)
     if save is not None:
         _save_sheet(name, save)
 
@@ -198,7 +193,7 @@ def show(path: Path, sort: str | None, top: int | None, file_format: str) -> Non
     """Print summary and provenance of a file, or a ranking of its runs."""
     if file_format not in ("table", "csv"):
         raise unknown("format", file_format, ("table", "csv"))
-    console = _wide_console()
+    console = wide_console()
     failures = read_failures(path) if path.is_dir() else []
     results = read(path)
     if not len(results):

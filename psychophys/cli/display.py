@@ -31,6 +31,12 @@ def curve(values: list[float], blocks: str = BLOCKS) -> str:
     return "".join(blocks[min(int(h * len(blocks)), len(blocks) - 1)] for h in heights)
 
 
+def wide_console() -> Console:
+    """Standard output; in a pipe or a file no line is cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
 def number(value: float) -> str:
     """Three significant digits, and a dash for what there is not."""
     return "-" if not np.isfinite(value) else f"{value:.3g}"

@@ -1,0 +1,196 @@
+"""What the commands around natural images do once their options are parsed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from psychophys import comparison as coding
+from psychophys.cli.display import number, progress_bar, wide_console
+from psychophys.errors import UsageError, unknown
+from psychophys.memory import keep_freed_memory
+from psychophys.observers import pick_device
+from psychophys.plots import check_figure, plot_comparison, plot_thresholds, save_figure
+from psychophys.priors import Prior, list_priors, load_prior
+from psychophys.results import Results, read
+from psychophys.statistics import image_statistics
+from psychophys.tables import FORMATS, check_output, dump_table, write_table
+
+SHOWN_UNREADABLE = 5
+COMPARISON_KEY = b"psychophys_comparison"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a comparison goes."""
+
+    table: str | None
+    figure: Path | None
+    quiet: bool
+
+    def check(self) -> None:
+        """Refuse what cannot be written before anything is computed."""
+        if self.table is not None and self.table != "-":
+            check_output(Path(self.table))
+        if self.figure is not None:
+            check_figure(self.figure)
+
+
+def statistics(
+    images: list[Path],
+    output: str,
+    file_format: str | None,
+    rotate: float,
+    title: str,
+    seed: int,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Count, write, and print a summary."""
+    if file_format is not None and file_format not in FORMATS:
+        raise unknown("format", file_format, FORMATS)
+    if output != "-":
+        check_output(Path(output), file_format)
+    chosen = pick_device(device)
+    keep_freed_memory()
+    console = Console(stderr=True)
+    resume = None if output == "-" else Path(f"{output}.partial")
+    with progress_bar(console, quiet) as progress:
+        prior = image_statistics(
+            images,
+            rotate_deg=rotate,
+            seed=seed,
+            title=title,
+            device=chosen,
+            resume=resume,
+            progress=lambda done, total: progress("statistics", done, total),
+        )
+    if output == "-":
+        prior.dump(sys.stdout.buffer, file_format or "csv")
+        sys.stdout.buffer.flush()
+    else:
+        prior.write(output, file_format)
+    if not quiet:
+        _summarize_prior(console, prior, output)
+
+
+def _summarize_prior(console: Console, prior: Prior, output: str) -> None:
+    frame = prior.to_pandas()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("statistic", no_wrap=True)
+    for heading in ("scale", "pixels", "most common at", "density", "least common at", "density "):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (statistic, scale), part in frame.groupby(["statistic", "scale"], sort=False):
+        known = part[part["density"].notna()]
+        cells = ["-"] * 4
+        if len(known):
+            top, bottom = known.nlargest(1, "density").iloc[0], known.nsmallest(1, "density").iloc[0]
+            ends = [(f"{row['value']:g} {row['unit']}", number(row["density"])) for row in (top, bottom)]
+            cells = [cell for end in ends for cell in end]
+        shown = f"{scale:g}" if scale else "-"
+        table.add_row(str(statistic), shown, f"{part['n_pixels'].iloc[0]:,}", *cells)
+    console.print(table)
+    about = prior.meta
+    if about["amplitude_exponent"]:
+        alpha, low, high = (about["amplitude_exponent"][name] for name in ("alpha", "low", "high"))
+        line = f"amplitude falls as 1/f^{alpha:.2f} (95 % interval {low:.2f} to {high:.2f})"
+        console.print(line, highlight=False, soft_wrap=True)
+    if about["n_unreadable"]:
+        named = "; ".join(about["unreadable"][:SHOWN_UNREADABLE])
+        line = f"{about['n_unreadable']:,} of {about['n_found']:,} could not be used: {named}"
+        more = about["n_unreadable"] - SHOWN_UNREADABLE
+        line += f" and {more:,} more" if more > 0 else ""
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    counted = about["n_found"] - about["n_unreadable"]
+    where = "" if output == "-" else f"; densities in {output}"
+    console.print(f"{counted:,} images counted{where}", highlight=False, soft_wrap=True, markup=False)
+
+
+def priors() -> None:
+    """Print the priors that come along."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("prior", "statistics", "what it is"):
+        table.add_column(heading, no_wrap=heading == "prior", overflow="fold")
+    for prior in list_priors():
+        table.add_row(prior.name, ", ".join(prior.statistics), prior.meta["summary"])
+    wide_console().print(table)
+
+
+def compare(path: Path, prior: str, scale: float | None, seed: int, outputs: Outputs) -> None:
+    """Compare, write, and print tables and verdicts."""
+    outputs.check()
+    results, chosen = _read_rows(path), load_prior(prior)
+    keep_freed_memory()
+    found = coding.compare(results, chosen, scale=scale, seed=seed)
+    if outputs.figure is not None:
+        density = coding.density_for(results.to_pandas(), chosen, scale)
+        save_figure(plot_comparison(results, found, density), outputs.figure)
+    if outputs.table is not None:
+        _write_comparison(found, outputs.table)
+    if outputs.quiet:
+        return
+    console = Console(stderr=True)
+    for _, rows in found.groupby("run_id", sort=False):
+        console.print(_comparison_table(rows))
+    console.print(
+        "r: correlation of sensitivity with the prior; slope of log sensitivity on log prior (1: infomax), with "
+        "95 % interval; p: share of circular shifts that do as well; r | pixels: given the pixels' own.",
+        highlight=False,
+    )
+    for sentence in coding.verdicts(found):
+        console.print(sentence, highlight=False, soft_wrap=True)
+    for name in filter(None, (outputs.table if outputs.table != "-" else None, outputs.figure)):
+        console.print(f"written: {name}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _comparison_table(rows: pd.DataFrame) -> Table:
+    first = rows.iloc[0]
+    title = f"{first['model']} ({first['weights']}): {first['dimension']} against {first['prior']}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    for heading in ("r", "slope", "interval", "p", "r | pixels"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        interval = f"{number(row['slope_low'])} to {number(row['slope_high'])}"
+        cells = [
+            _two(row["r"]),
+            _two(row["slope"]),
+            interval,
+            _two(row["p_shift"], 3),
+            _two(row["r_partial"]),
+        ]
+        table.add_row(str(row["layer"]), *cells)
+    return table
+
+
+def _two(value: float, digits: int = 2) -> str:
+    return "-" if pd.isna(value) else f"{value:.{digits}f}"
+
+
+def _write_comparison(found: pd.DataFrame, output: str) -> None:
+    table = pa.Table.from_pandas(found, preserve_index=False)
+    if output == "-":
+        dump_table(table, COMPARISON_KEY, {}, sys.stdout.buffer, "csv")
+        sys.stdout.buffer.flush()
+    else:
+        write_table(table, COMPARISON_KEY, {}, output)
+
+
+def plot(path: Path, output: Path) -> None:
+    """Draw and say where."""
+    check_figure(output)
+    save_figure(plot_thresholds(_read_rows(path)), output)
+    print(f"figure in {output}", file=sys.stderr)
+
+
+def _read_rows(path: Path) -> Results:
+    results = read(path)
+    if not len(results):
+        raise UsageError(f"{str(path)!r} holds no rows", "Give one written by `psychophys measure`.")
+    return results
