@@ -86,9 +86,9 @@ def plot_comparison(results: Results, comparison: pd.DataFrame, density: Density
         for axes, run in zip(grid[:-1], runs, strict=True):
             _draw_curves(axes, run.assign(share=_share(run)), "share")
             values = np.sort(run["value"].unique())
-            shown = (density.values >= values[0]) & (density.values <= values[-1])
+            shown = (density.centres >= values[0]) & (density.centres <= values[-1])
             share = density.density[shown] / np.nanmean(density.at(values))
-            axes.plot(density.values[shown], share, color="black", linewidth=1.5, label="prior")
+            axes.plot(density.centres[shown], share, color="black", linewidth=1.5, label="prior")
             axes.set_ylabel("sensitivity or density\nover its mean")
             axes.set_title(_name(run))
             axes.legend(loc="upper left")

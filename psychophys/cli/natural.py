@@ -139,8 +139,8 @@ def compare(path: Path, prior: str, scale: float | None, seed: int, outputs: Out
     for _, rows in found.groupby("run_id", sort=False):
         console.print(_comparison_table(rows))
     console.print(
-        "r: correlation of sensitivity with the prior; slope of log sensitivity on log prior (1: infomax), with "
-        "95 % interval; p: share of circular shifts that do as well; r | pixels: given the pixels' own.",
+        "r: correlation of sensitivity with the prior; slope: of log sensitivity on log prior (1: infomax), "
+        "with 95 % interval; p: share of circular shifts that do as well; r | pixels: given the pixels' own.",
         highlight=False,
     )
     for sentence in coding.verdicts(found):
@@ -157,20 +157,14 @@ def _comparison_table(rows: pd.DataFrame) -> Table:
     for heading in ("r", "slope", "interval", "p", "r | pixels"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.to_dict("records"):
-        interval = f"{number(row['slope_low'])} to {number(row['slope_high'])}"
-        cells = [
-            _two(row["r"]),
-            _two(row["slope"]),
-            interval,
-            _two(row["p_shift"], 3),
-            _two(row["r_partial"]),
-        ]
-        table.add_row(str(row["layer"]), *cells)
+        interval = f"{_two(row['slope_low'])} to {_two(row['slope_high'])}"
+        numbers = (row["r"], row["slope"], interval, row["p_shift"], row["r_partial"])
+        table.add_row(str(row["layer"]), *(v if isinstance(v, str) else _two(v) for v in numbers))
     return table
 
 
-def _two(value: float, digits: int = 2) -> str:
-    return "-" if pd.isna(value) else f"{value:.{digits}f}"
+def _two(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.2f}"
 
 
 def _write_comparison(found: pd.DataFrame, output: str) -> None:

@@ -44,9 +44,9 @@ _STATISTIC_OF = {("patch-lch", "hue"): "hue-lch"}
 
 @dataclass(frozen=True)
 class Density:
-    """One statistic's density on the axis of its values."""
+    """One statistic's density on the axis of its values: at the centres of the bins."""
 
-    values: Array
+    centres: Array
     density: Array
     period: float | None
     unit: str
@@ -54,9 +54,9 @@ class Density:
     def at(self, values: Array) -> Array:
         """Density at any values, linear between the bins' centres; NaN outside an axis with ends."""
         if self.period is not None:
-            return np.asarray(np.interp(values, self.values, self.density, period=self.period), dtype=float)
+            return np.asarray(np.interp(values, self.centres, self.density, period=self.period), dtype=float)
         return np.asarray(
-            np.interp(values, self.values, self.density, left=np.nan, right=np.nan), dtype=float
+            np.interp(values, self.centres, self.density, left=np.nan, right=np.nan), dtype=float
         )
 
 
