@@ -108,7 +108,8 @@ def _goes_round(values: Array, period: float | None) -> bool:
 def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
     """Sensitivity of the image itself, at the values of a run; None if it cannot be drawn again."""
     try:
-        measurement = restore({**record["measurement"], "layers": [PIXELS], "noise": "gaussian"})
+        spec = {**record["measurement"], "layers": [PIXELS], "noise": "gaussian"}
+        measurement = restore(spec, record.get("images", ()))
         network = nn.Sequential(OrderedDict([(PIXELS, nn.Flatten())]))
         height, width = record["input_size"]
         observer = Observer(network, input_size=(height, width), mean=(0.0,) * 3, std=(1.0,) * 3, name=PIXELS)

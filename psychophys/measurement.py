@@ -24,7 +24,7 @@ from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_de
 from psychophys.responses import Block, NoForwardDerivativeError, get_estimator
 from psychophys.results import Results
 from psychophys.spec import Measurement, Values, check, grid_step, plan, run_id
-from psychophys.stimuli import Stimulus
+from psychophys.stimuli import Stimulus, get_stimulus
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -60,6 +60,7 @@ def measure(
     noise_level: float = 1.0,
     dprime: float = 1.0,
     preset: str | None = None,
+    images: Sequence[str | Path] = (),
     device: str = "auto",
     dtype: str = "float32",
     batch_size: int | None = None,
@@ -77,6 +78,8 @@ def measure(
         See :func:`psychophys.plan`.
     preset
         Name of a published experiment whose settings replace the defaults.
+    images
+        Photographs of your own for the stimuli ``image`` and ``image-band``.
     batch_size
         Images in one forward pass; halved as often as memory needs. Does not change results
         beyond rounding.
@@ -114,6 +117,7 @@ def measure(
         noise_level=noise_level,
         dprime=dprime,
         preset=preset,
+        images=images,
     )
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch size {batch_size}", "Give one or more.")
@@ -385,6 +389,7 @@ def _provenance(
         "mean": list(observer.mean),
         "std": list(observer.std),
         "measurement": measurement.as_dict(),
+        "images": _own_images(measurement.stimulus),
         "estimator": estimator,
         "skipped_layers": selection.skipped,
         "device": device,
@@ -394,6 +399,13 @@ def _provenance(
         "seconds": round(seconds, 3),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _own_images(stimulus: Stimulus) -> list[str]:
+    """Where photographs lie that do not come along."""
+    if not stimulus.sources or stimulus.sources == get_stimulus(stimulus.name).sources:
+        return []
+    return [str(source) for source in stimulus.sources]
 
 
 def _plain_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,11 @@ def _member(archive: Any, name: str) -> bytes:
     return bytes(stream.read()) if stream is not None else b""
 
 
+def read(source: Source) -> bytes | None:
+    """The bytes of one image; None where there are none to be had."""
+    return next(_contents([source]))[1]
+
+
 def decode(content: bytes | None, shorter_side: int | None = None) -> Image.Image:
     """An image as upright RGB.
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from psychophys.errors import UsageError, unknown
 from psychophys.noise import get_noise
 from psychophys.responses import get_estimator
-from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus
+from psychophys.stimuli import MOST_VALUES, Stimulus, digest, get_stimulus, with_images
 
 Values = int | float | Sequence[float] | None
 
@@ -64,11 +65,13 @@ class Measurement:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance and the run id."""
-        plain = {**self.__dict__, "stimulus": self.stimulus.name}
+        plain: dict[str, Any] = {**self.__dict__, "stimulus": self.stimulus.name}
+        if self.stimulus.sources:
+            plain["images_sha256"] = digest(self.stimulus.sources)
         return {key: _plain(value) for key, value in plain.items()}
 
 
-def restore(record: Mapping[str, Any]) -> Measurement:
+def restore(record: Mapping[str, Any], images: Sequence[str] = ()) -> Measurement:
     """The measurement that :meth:`Measurement.as_dict` wrote into a results file.
 
     Raises
@@ -80,7 +83,12 @@ def restore(record: Mapping[str, Any]) -> Measurement:
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known
     }
-    settings["stimulus"] = get_stimulus(record["stimulus"])
+    stimulus = get_stimulus(record["stimulus"])
+    if images:
+        stimulus = with_images(stimulus, images)
+    if stimulus.sources and digest(stimulus.sources) != record["images_sha256"]:
+        raise UsageError(f"the images of stimulus {stimulus.name} have changed", "Measure again.")
+    settings["stimulus"] = stimulus
     settings["parameters"] = {name: tuple(values) for name, values in record["parameters"].items()}
     return Measurement(**settings)
 
@@ -159,6 +167,7 @@ def plan(
     noise_level: float = 1.0,
     dprime: float = 1.0,
     preset: str | None = None,
+    images: Sequence[str | Path] = (),
 ) -> Measurement:
     """Resolve defaults and check a measurement before anything is computed.
 
@@ -185,6 +194,8 @@ def plan(
         See :mod:`psychophys.noise`.
     preset
         Name of a published experiment whose settings replace the defaults.
+    images
+        Photographs of your own for the stimuli ``image`` and ``image-band``: folders, archives, files.
 
     Raises
     ------
@@ -193,7 +204,9 @@ def plan(
     """
     base = _preset_settings(preset, dimension)
     dimension = dimension or base.get("dimension")
-    chosen = get_stimulus(stimulus or base.get("stimulus") or ("patch" if dimension == "hue" else "gabor"))
+    chosen = get_stimulus(stimulus or base.get("stimulus") or _usual_stimulus(dimension, images))
+    if images:
+        chosen = with_images(chosen, images)
     measured = chosen.dimension(dimension or chosen.parameters[0].name)
     if values is None:
         values = base.get("values", measured.count)
@@ -244,6 +257,12 @@ def grid_step(values: Sequence[float]) -> float:
             "Give --values START:STOP:COUNT, or use --estimator jvp.",
         )
     return float(steps[0])
+
+
+def _usual_stimulus(dimension: str | None, images: Sequence[str | Path]) -> str:
+    if images:
+        return "image"
+    return "patch" if dimension == "hue" else "gabor"
 
 
 def _defaults(stimulus: Stimulus) -> dict[str, float]:

@@ -59,6 +59,10 @@ def _options(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", metavar="NAME=VALUES", help="Any other parameter; several are averaged over."),
     ] = None,
+    images: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="Photographs to show (stimulus image): folder, archive or file; may be repeated."),
+    ] = None,
     preset: Annotated[
         Optional[str], typer.Option(help="Settings of a published experiment: benjamin2022.")  # noqa: UP045
     ] = None,
@@ -110,6 +114,7 @@ def _options(
         "noise_level": noise_level,
         "dprime": dprime,
         "preset": preset,
+        "images": [str(path) for path in images or []],
     }
     variants = [part.strip() for part in weights.split(",")]
     modules = tuple(str(path) for path in imports or [])

@@ -6,8 +6,9 @@ from psychophys.errors import unknown
 from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
 from psychophys.stimuli.gratings import GRATINGS
+from psychophys.stimuli.images import IMAGES, digest, with_images
 
-STIMULI: dict[str, Stimulus] = {stimulus.name: stimulus for stimulus in (*GRATINGS, *PATCHES)}
+STIMULI: dict[str, Stimulus] = {stimulus.name: stimulus for stimulus in (*GRATINGS, *PATCHES, *IMAGES)}
 
 
 def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
@@ -19,4 +20,4 @@ def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
     return STIMULI[stimulus]
 
 
-__all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "get_stimulus"]
+__all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "digest", "get_stimulus", "with_images"]

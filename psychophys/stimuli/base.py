@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,6 +97,8 @@ class Stimulus:
         Says what is wrong with a combination of values, or None.
     unit_range
         False only for a published convention whose images leave [0, 1].
+    sources
+        Photographs that are drawn from.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Stimulus:
     nuisance: Mapping[str, int] = field(default_factory=dict)
     constraint: Constraint | None = None
     unit_range: bool = True
+    sources: tuple[Any, ...] = ()
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called ``name``."""

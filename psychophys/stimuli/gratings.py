@@ -95,7 +95,8 @@ def _draw_plaid(p: Values, x: Tensor, y: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _white_spectrum(sample: int, height: int, width: int) -> Tensor:
+def white_spectrum(sample: int, height: int, width: int) -> Tensor:
+    """Fourier coefficients of white noise: (H, W // 2 + 1)."""
     # Drawn on the CPU so that a sample is the same on every device.
     generator = torch.Generator().manual_seed(sample)
     spectrum: Tensor = torch.fft.rfft2(torch.randn(height, width, generator=generator, dtype=torch.float64))
@@ -103,6 +104,21 @@ def _white_spectrum(sample: int, height: int, width: int) -> Tensor:
 
 
 def _draw_noise(p: Values, x: Tensor, y: Tensor) -> Tensor:
+    samples = [int(s) for s in p["sample"].detach().flatten().tolist()]
+    spectra = torch.stack([white_spectrum(s, *x.shape) for s in samples])
+    return draw_band(p, x, y, spectra.to(device=x.device, dtype=torch.complex(x, x).dtype), x.numel())
+
+
+def draw_band(p: Values, x: Tensor, y: Tensor, spectrum: Tensor, white: float | None = None) -> Tensor:
+    """Filter to a band of orientation and frequency, at unit variance, squashed by tanh, in a disc.
+
+    Parameters
+    ----------
+    spectrum
+        Of a real image: (N, H, W // 2 + 1).
+    white
+        Power expected of every coefficient, where that is known; else the variance is the image's own.
+    """
     height, width = x.shape
     shorter = min(height, width)
     fx = torch.fft.rfftfreq(width, dtype=x.dtype, device=x.device) * shorter
@@ -116,11 +132,9 @@ def _draw_noise(p: Values, x: Tensor, y: Tensor) -> Tensor:
     octaves = torch.log2(torch.clamp(radius, min=1e-6) / p["frequency"])
     band = torch.exp(kappa * (torch.cos(offset) - 1))
     band = band * torch.exp2(-((octaves / p["frequency_bandwidth"]) ** 2))
-    power = 2 * (band * band).sum(dim=(-2, -1), keepdim=True) / (height * width)
-    band = band / torch.sqrt(power)
-    samples = [int(s) for s in p["sample"].detach().flatten().tolist()]
-    spectra = torch.stack([_white_spectrum(s, height, width) for s in samples])
-    spectrum = spectra.to(device=x.device, dtype=torch.complex(x, x).dtype)
+    power = (spectrum.real**2 + spectrum.imag**2) if white is None else white
+    variance = 2 * (band * band * power).sum(dim=(-2, -1), keepdim=True) / (height * width) ** 2
+    band = band / torch.sqrt(variance)
     shift = fx * p["x"] + fy * p["y"]
     turn = torch.deg2rad(p["phase"]) - 2 * math.pi * shift
     filtered = torch.complex(band * torch.cos(turn), band * torch.sin(turn)) * spectrum
@@ -129,7 +143,8 @@ def _draw_noise(p: Values, x: Tensor, y: Tensor) -> Tensor:
     return _paint(p, window, torch.tanh(unit_noise / 2))
 
 
-def _within_unit_range(p: Mapping[str, float]) -> str | None:
+def within_unit_range(p: Mapping[str, float]) -> str | None:
+    """What is wrong with luminance and contrast, if anything."""
     peak = p["luminance"] * (1 + p["contrast"])
     if peak > 1 + 1e-9:
         return (
@@ -151,32 +166,32 @@ def _draw_benjamin2022(p: Values, x: Tensor, y: Tensor) -> Tensor:
     return (pattern - low) * (2 * p["contrast"]) / (high - low) - 1
 
 
-_COMMON = (CONTRAST, LUMINANCE, X, Y)
+COMMON = (CONTRAST, LUMINANCE, X, Y)
 
 GRATINGS = (
     Stimulus(
         "grating",
         "sinusoid in a soft-edged disc",
-        (ORIENTATION, FREQUENCY, PHASE, DIAMETER, *_COMMON),
+        (ORIENTATION, FREQUENCY, PHASE, DIAMETER, *COMMON),
         _draw_grating,
         {"phase": 8},
-        _within_unit_range,
+        within_unit_range,
     ),
     Stimulus(
         "gabor",
         "sinusoid under a Gaussian envelope",
-        (ORIENTATION, FREQUENCY, PHASE, SD, *_COMMON),
+        (ORIENTATION, FREQUENCY, PHASE, SD, *COMMON),
         _draw_gabor,
         {"phase": 8},
-        _within_unit_range,
+        within_unit_range,
     ),
     Stimulus(
         "plaid",
         "mean of two gratings in a soft-edged disc",
-        (ORIENTATION, ANGLE, FREQUENCY, PHASE, DIAMETER, *_COMMON),
+        (ORIENTATION, ANGLE, FREQUENCY, PHASE, DIAMETER, *COMMON),
         _draw_plaid,
         {"phase": 8},
-        _within_unit_range,
+        within_unit_range,
     ),
     Stimulus(
         "noise",
@@ -189,11 +204,11 @@ GRATINGS = (
             PHASE,
             SAMPLE,
             DIAMETER,
-            *_COMMON,
+            *COMMON,
         ),
         _draw_noise,
         {"sample": 8},
-        _within_unit_range,
+        within_unit_range,
     ),
     Stimulus(
         "gabor-benjamin2022",
