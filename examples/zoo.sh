@@ -17,5 +17,5 @@ psychophys sweep "${models[@]}" --weights "${WEIGHTS:-pretrained,random}" --phas
   -o "$directory" || status=$?
 # 3: some models failed, the others are measured.
 if [[ $status != 0 && $status != 3 ]]; then exit "$status"; fi
-psychophys show "$directory" --sort ratio_last --format csv > "$directory/ranking.csv"
-echo "ranking in $directory/ranking.csv"
+psychophys show "$directory" --sort ratio_last --format csv > "${directory%/}-ranking.csv"
+echo "ranking in ${directory%/}-ranking.csv"

@@ -20,11 +20,16 @@ from torch.overrides import TorchFunctionMode
 Rule = Callable[..., Any]
 
 
+def _is_dual(tensor: Tensor | None) -> bool:
+    return tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None
+
+
 def _convolution(
     function: Rule, x: Tensor, weight: Tensor, bias: Tensor | None = None, *a: Any, **k: Any
 ) -> Any:
     response, tangent = forward_ad.unpack_dual(x)
-    if tangent is None:
+    # Weights may depend on the stimulus too (conditional convolution): leave those to PyTorch.
+    if tangent is None or _is_dual(weight) or _is_dual(bias):
         return NotImplemented
     return forward_ad.make_dual(
         function(response, weight, bias, *a, **k), function(tangent, weight, None, *a, **k)
@@ -47,7 +52,8 @@ def _batch_norm(
     eps: float = 1e-5,
 ) -> Any:
     response, tangent = forward_ad.unpack_dual(x)
-    if tangent is None or training or running_mean is None or running_var is None:
+    varies = _is_dual(weight) or _is_dual(bias)
+    if tangent is None or varies or training or running_mean is None or running_var is None:
         return NotImplemented
     gain = torch.rsqrt(running_var + eps)
     if weight is not None:

@@ -107,8 +107,11 @@ def _seconds_per_operation(device: torch.device) -> float:
 
 def _is_here(model: str) -> bool:
     """Whether a model's weights need no download."""
-    if is_embedded(model) or is_source(model) or not has_pretrained(model):
+    if is_embedded(model) or model.startswith("local-dir:") or not has_pretrained(model):
         return True
+    if is_source(model):
+        name = model.partition(":")[2].partition("@")[0]
+        return any(isinstance(try_to_load_from_cache(name, file), str) for file in _WEIGHT_FILES)
     cfg = timm.get_pretrained_cfg(model)
     if cfg is not None and cfg.hf_hub_id:
         return any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, name), str) for name in _WEIGHT_FILES)

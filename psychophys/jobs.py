@@ -65,8 +65,18 @@ class Task:
         job = asdict(self.job)
         if self.job.checkpoint is not None:
             job["checkpoint_sha256"] = hashlib.sha256(Path(self.job.checkpoint).read_bytes()).hexdigest()
+        if self.job.model.startswith("local-dir:"):
+            job["folder_sha256"] = _hash_folder(Path(self.job.model.removeprefix("local-dir:")))
         text = json.dumps([self.measurement.as_dict(), job], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _hash_folder(folder: Path) -> str:
+    """SHA-256 over the files of a ``local-dir:`` model."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(path.name.encode(errors="surrogateescape") + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

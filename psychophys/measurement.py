@@ -199,7 +199,9 @@ def _accumulate(
     total = sums.n_samples * len(measurement.values)
     done = 0
     while done < total:
-        block = _next_block(done, size, sums.n_samples, len(measurement.values), estimator)
+        # Once memory has ended, a chain is no longer than the batch.
+        chains = 4 if size == largest else 1
+        block = _next_block(done, size, sums.n_samples, len(measurement.values), estimator, chains)
         try:
             _measure_block(measurement, observer, layers, sums, block, estimator)
         except NoForwardDerivativeError:
@@ -225,11 +227,13 @@ def _accumulate(
     return estimator
 
 
-def _next_block(done: int, size: int, n_samples: int, n_values: int, estimator: str) -> tuple[slice, slice]:
+def _next_block(
+    done: int, size: int, n_samples: int, n_values: int, estimator: str, chains: int = 4
+) -> tuple[slice, slice]:
     """Samples and values to measure next: whole rows of values where they fit, else parts of one."""
     if estimator == "chained":
         # Each chain draws one image more than it measures: long chains waste less.
-        size = max(size, min(n_values, 4 * size))
+        size = max(size, min(n_values, chains * size))
     elif estimator == "central":
         size = max(size // 2, 1)  # two images a value
     sample, value = divmod(done, n_values)

@@ -17,7 +17,7 @@ from psychophys.errors import UsageError
 from psychophys.files import write_atomically
 from psychophys.priors import Density
 from psychophys.results import Results
-from psychophys.summary import summarize
+from psychophys.summary import run_name, summarize
 from psychophys.tables import check_output
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
@@ -69,7 +69,7 @@ def plot_thresholds(results: Results) -> Figure:
             _draw_curves(left, run, "threshold")
             _log_scale(left)
             left.set_ylabel(f"threshold ({run['unit'].iloc[0]})")
-            left.set_title(_name(run))
+            left.set_title(run_name(run.iloc[0]))
             _draw_map(right, run)
         _draw_index(grid[-1][0], results)
         _draw_legend(grid[-1][1], frame)
@@ -90,7 +90,7 @@ def plot_comparison(results: Results, comparison: pd.DataFrame, density: Density
             share = density.density[shown] / np.nanmean(density.at(values))
             axes.plot(density.centres[shown], share, color="black", linewidth=1.5, label="prior")
             axes.set_ylabel("sensitivity or density\nover its mean")
-            axes.set_title(_name(run))
+            axes.set_title(run_name(run.iloc[0]))
             axes.legend(loc="upper left")
         _draw_r(grid[-1], comparison)
     return figure
@@ -105,12 +105,6 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     if runs > MOST_RUNS:
         raise UsageError(f"{runs} runs are too many for one figure", f"Draw at most {MOST_RUNS}.")
     return frame
-
-
-def _name(run: pd.DataFrame) -> str:
-    first = run.iloc[0]
-    step = f", step {first['step']:g}" if pd.notna(first["step"]) else ""
-    return f"{first['model']} ({first['weights']}{step})"
 
 
 def _share(run: pd.DataFrame) -> pd.Series:
@@ -138,7 +132,7 @@ def _label_dimension(axes: Axes, run: pd.DataFrame) -> None:
 
 
 def _draw_map(axes: Axes, run: pd.DataFrame) -> None:
-    table = run.assign(share=_share(run)).pivot_table("share", "layer", "value", sort=False)
+    table = run.assign(share=_share(run)).pivot_table("share", "layer", "value", sort=False, dropna=False)
     table = table[sorted(table.columns)]
     image = axes.pcolormesh(table.columns.to_numpy(), np.arange(len(table)), table.to_numpy(), cmap=DEPTH_MAP)
     chosen = np.unique(np.linspace(0, len(table) - 1, min(len(table), 7)).round().astype(int))
@@ -168,6 +162,9 @@ def _draw_index(axes: Axes, results: Results) -> None:
 
 def _log_scale(axes: Axes) -> None:
     """A logarithmic axis with plain numbers, also between the decades where there are few."""
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+    if not any(np.isfinite(values).any() for values in drawn):
+        return  # No layer depends on the stimulus.
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     plain = FuncFormatter(lambda value, _: f"{value:g}")
@@ -179,7 +176,7 @@ def _line(number: int, run: pd.DataFrame) -> dict[str, Any]:
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": STYLES.get(str(run["weights"].iloc[0]), "-."),
-        "label": _name(run),
+        "label": run_name(run.iloc[0]),
     }
 
 

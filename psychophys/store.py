@@ -48,6 +48,8 @@ class Store:
 
     def prepare(self) -> None:
         """Make the directory; :class:`UsageError` if results cannot be kept there."""
+        if self._locks is not None:
+            return
         try:
             self.failures.mkdir(parents=True, exist_ok=True)
             self._locks = os.open(self.folder / "_sweep" / "locks", os.O_RDWR | os.O_CREAT, 0o666)

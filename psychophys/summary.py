@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -140,27 +141,35 @@ def _run_row(group: pd.DataFrame) -> dict[str, object]:
     return row
 
 
-def development(results: Results, steps: int = 6) -> pd.DataFrame:
+def development(results: Results, steps: int = 6) -> list[tuple[str, pd.DataFrame]]:
     """How thresholds develop over training, where checkpoints of one model were measured.
 
     Returns
     -------
-    DataFrame
-        Mean threshold by layer (rows) and step (columns, at most ``steps``, evenly chosen), for each
-        model, dimension and unit. Empty where no model has two checkpoints.
+    list
+        For every set of runs that differ in their step alone and have two or more: a title, and a
+        table of mean thresholds by layer (rows) and step (columns, at most ``steps``, evenly chosen).
     """
     summary = summarize(results)
     summary = summary[summary["step"].notna()]
-    parts = []
-    for (model, dimension, unit), group in summary.groupby(["model", "dimension", "unit"], sort=False):
+    noise = results.to_pandas().groupby("run_id")[["noise", "noise_level", "criterion_dprime"]].first()
+    summary = summary.join(noise, on="run_id")
+    summary["folder"] = [str(PurePath(str(name)).parent) for name in summary["checkpoint"]]
+    alike = [*(n for n in RUN if n not in ("run_id", "checkpoint", "step")), *noise.columns, "folder"]
+    tables = []
+    for _, group in summary.groupby(alike, sort=False):
+        first = group.iloc[0]
+        if group["step"].nunique() < 2 or group.duplicated(["layer", "step"]).any():
+            continue
         table = group.pivot_table("mean_threshold", "layer", "step", sort=False)
-        if table.shape[1] > 1:
-            table = table[sorted(table.columns)]
-            chosen = np.unique(
-                np.linspace(0, table.shape[1] - 1, min(steps, table.shape[1])).round().astype(int)
-            )
-            parts.append(pd.concat({(model, dimension, unit): table.iloc[:, chosen]}))
-    return pd.concat(parts) if parts else pd.DataFrame()
+        table = table[sorted(table.columns)]
+        chosen = np.unique(np.linspace(0, table.shape[1] - 1, min(steps, table.shape[1])).round().astype(int))
+        title = f"{first['model']} ({first['weights']}, {first['folder']}): "
+        title += f"mean {first['dimension']} threshold in {first['unit']} by training step"
+        if len(chosen) < table.shape[1]:
+            title += f" ({len(chosen)} of {table.shape[1]} shown)"
+        tables.append((title, table.iloc[:, chosen]))
+    return tables
 
 
 def conclusions(results: Results) -> list[str]:
@@ -169,9 +178,15 @@ def conclusions(results: Results) -> list[str]:
     return [_conclusion(group) for _, group in summary.groupby("run_id", sort=False)]
 
 
+def run_name(row: pd.Series) -> str:
+    """A run in a few words: model, weights and step."""
+    step = f", step {row['step']:g}" if pd.notna(row["step"]) else ""
+    return f"{row['model']} ({row['weights']}{step})"
+
+
 def _conclusion(group: pd.DataFrame) -> str:
     first = group.iloc[0]
-    who = f"{first['model']} ({first['weights']})"
+    who = run_name(first)
     good = group[group["status"] == "ok"]
     if good.empty:
         return f"{who}: no layer depends on {first['dimension']}."

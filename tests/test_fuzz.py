@@ -60,6 +60,7 @@ FILES = {
 MADE = (
     "measure toy_net --weights random --values 4 --phases 1 -o toy.parquet",
     "measure toy_dead toy_endless --weights random --values 2 --phases 1 -o dead.parquet",
+    "measure toy_net --weights random --stimulus patch --values 8 -o ring.parquet",
     "measure toy_net --checkpoint step_?.pth --values 2 --phases 1 -o steps.parquet",
     "sweep toy_* hf-hub:no/such --weights random --values 2 --phases 1 -o swept --engine serial",
 )
@@ -82,13 +83,30 @@ VALUES = {
     "stimuli name": f"gabor noise patch-lch gabor-benjamin2022 | '' gabr {JUNK}",
     "show path": "toy.parquet steps.parquet dead.parquet swept | '' . text.parquet zero.parquet other.parquet"
     f" bare.parquet empty.parquet folder.parquet pipe.parquet missing.parquet names.txt/x broken {JUNK}",
+    "statistics images": "photo.png photo.png shots shots . names.txt | missing.png folder.parquet"
+    f" list.pth/x {JUNK}",
+    "compare results": "toy.parquet dead.parquet ring.parquet"
+    f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
+    "plot results": f"toy.parquet ring.parquet swept | '' . zero.parquet other.parquet {JUNK}",
+    "--rotate": f"0 45 -30.5 1e6 | '' nan inf x {JUNK}",
+    "--title": "'' words LONG ODD |",
+    "--prior": f"imagenet-sample wei-stocker-2015 | '' imagenet toy.parquet missing.parquet . {JUNK}",
+    "--scale": f"1 1.5 | 0 -1 nan 2 '' x {JUNK}",
+    "--figure": "f.png f.svg f.pdf | '' . f f.jpg no/f.png names.txt/f.png",
+    "statistics --output": "out.parquet out.csv - | '' . no/x.parquet pipe.parquet x.txt",
+    "statistics --format": f"csv jsonl parquet | '' CSV {JUNK}",
+    "statistics --seed": f"0 1 HUGE | -1 {NOT_INTEGER}",
+    "compare --output": "c.parquet c.csv - | '' . no/x.parquet pipe.parquet x.txt",
+    "compare --seed": f"0 7 | -1 {NOT_INTEGER}",
+    "plot --output": "p.png p.svg p.pdf | '' . p p.jpg no/p.png folder.parquet",
+    "--images": f"photo.png shots '' | missing text.parquet empty {JUNK}",
     "--weights": "random random random pretrained shuffled random,shuffled ' random' random,random"
     f" | '' , random, RANDOM {JUNK}",
     "--checkpoint": "toy.pth toy.pth *.pth step_*.pth step_HUGE.pth text.parquet list.pth other.pth"
     f" | '' . missing.pth *.none [ pipe.parquet names.txt/x {JUNK}",
     "--seed": f"0 1 -1 -2^63 | 2^63 HUGE -HUGE {NOT_INTEGER}",
-    "--stimulus": f"gabor grating plaid noise patch patch-lch '' | gabr {JUNK}",
-    "--dimension": f"orientation hue contrast x phase size saturation '' | sample Orientation {JUNK}",
+    "--stimulus": f"gabor grating plaid noise patch patch-lch image image-band '' | gabr {JUNK}",
+    "--dimension": f"orientation hue contrast x phase size rotation blur '' | sample Orientation {JUNK}",
     "--values": "1 2 3 0,90 0.5 30,30 0:1:2 1:0:3 +2 0:180:1 1e-3, 0.1,0.2,0.4"
     " | '' 0 -1 , nan inf 0,1e308 a:b:c 0:180:3:4 0:180:0 0:180:-1 0:inf:3 0:1:nan 0:180:1e9 \u00b2 HUGE"
     f" 0:1:HUGE 0:1:99999999999999 99999999999999 {JUNK}",
@@ -132,7 +150,13 @@ USUAL = {
     "sweep": "--weights random --values 1 --engine serial",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
-EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "show": 35}
+EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
+EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2}
+FIRST = {
+    **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
+    "stimuli": "gabor",
+    "statistics": "photo.png",
+}
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 READERS = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda lines: [*map(json.loads, lines)]}
 PARAMETERS = {name: sorted(c.params, key=lambda p: p.param_type_name) for name, c in COMMANDS.items()}
@@ -163,7 +187,10 @@ def command_lines(draw: st.DrawFn, command: str) -> tuple[list[str], bool]:
         wrong = wrong or take_bad
         return draw(st.sampled_from(bad if take_bad else good))
 
-    argument, *options = PARAMETERS[command]
+    options = [p for p in PARAMETERS[command] if p.param_type_name == "option"]
+    argument = next((p for p in PARAMETERS[command] if p.param_type_name == "argument"), None)
+    if argument is None:
+        return [], False
     least = 0 if draw(st.integers(0, 9)) == 9 and command != "measure" else 1
     words = [value(argument) for _ in range(draw(st.integers(least, 2 if argument.nargs == -1 else 1)))]
     for option in draw(st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name)):
@@ -177,6 +204,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that the values name."""
     folder = tmp_path_factory.mktemp("template")
     (folder / "folder.parquet").mkdir()
+    (folder / "empty").mkdir()
+    (folder / "shots").mkdir()
+    for name in ("photo.png", "shots/1.jpg", "shots/2.png"):
+        Image.effect_noise((80, 60), 50).save(folder / name)
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -190,7 +221,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     empty, other = (pq.read_table(folder / f"{name}.parquet") for name in ("empty", "other"))
     pq.write_table(other.replace_schema_metadata(empty.schema.metadata), folder / "bare.parquet")
     with contextlib.chdir(folder):
-        assert [call(line.split())[0] for line in MADE] == [0, 1, 0, 3]
+        assert [call(line.split())[0] for line in MADE] == [0, 1, 0, 0, 3]
     return folder
 
 
@@ -262,7 +293,7 @@ def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
 
 def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
     assert not [name for name in written if Path(name).name.startswith(".")]
-    if code == 2 or words[0] in ("layers", "models", "show") or "--dry-run" in words:
+    if code == 2 or words[0] in ("layers", "models", "show", "priors") or "--dry-run" in words:
         assert not written
     elif words[0] == "measure":
         output = said(words, "results.parquet", "--output", "-o")
@@ -272,6 +303,11 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         for content in made.values():
             file_format = said(words, suffix, "--format")
             assert len(READERS[file_format](io.BytesIO(content))) > 0
+    elif words[0] in ("statistics", "compare", "plot"):
+        names = {"statistics": "prior.parquet", "compare": "", "plot": "thresholds.png"}
+        output = said(words, names[words[0]], "--output", "-o")
+        assert set(written) <= {output, said(words, "", "--figure")} - {"", "-"}
+        assert code == 1 or written or output in ("", "-")
     elif words[0] == "stimuli":
         assert set(written) == {said(words, "", "--save")} - {""}
         for name in written:
@@ -302,9 +338,9 @@ def test_every_option_of_every_command_has_values() -> None:
 
 @pytest.mark.parametrize("command", EXAMPLES)
 def test_every_value_ends_well(command: str, template: Path) -> None:
-    argument, *options = PARAMETERS[command]
-    first = {"show": "toy.parquet", "stimuli": "gabor"}.get(command, "toy_net")
-    for start, parameter in [([], argument), *(([first, option.opts[0]], option) for option in options)]:
+    first = FIRST.get(command, "toy_net")
+    for parameter in PARAMETERS[command]:
+        start = [first, parameter.opts[0]] if parameter.param_type_name == "option" else []
         for wrong, values in enumerate(values_of(command, parameter)):
             for value in values:
                 check(command, [*start, value], bool(wrong), template)

@@ -80,7 +80,7 @@ def test_own_model_is_found_by_the_command_line(folder: Path) -> None:
 def test_zoo_is_measured_ranked_and_analysed(folder: Path) -> None:
     words = ["bash", str(EXAMPLES / "zoo.sh"), "ranked", "test_resnet", "test_vit2"]
     run(words, folder, WEIGHTS="random,random")
-    ranking = pd.read_csv(folder / "ranked" / "ranking.csv")
+    ranking = pd.read_csv(folder / "ranked-ranking.csv")
     assert sorted(ranking["model"]) == ["test_resnet", "test_vit2"]
     assert list(ranking["ratio_last"]) == sorted(ranking["ratio_last"], reverse=True)
     run([sys.executable, "-W", "ignore", str(EXAMPLES / "analyse_zoo.py"), "ranked", "-o", "fig"], folder)

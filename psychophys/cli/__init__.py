@@ -10,11 +10,17 @@ import warnings
 
 from psychophys.errors import PsychophysError
 
+INTERRUPTED = 130
+INTERRUPTION = "error: interrupted. What was finished is kept; a sweep that is begun again does the rest."
+
 
 def main() -> None:
     """Entry point of the ``psychophys`` command."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    # Idle threads give the core back instead of spinning: on a shared machine that is many times faster.
+    # OpenMP reads it when PyTorch is loaded, here and in the processes that are started from here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not debug:
         # Deprecation warnings of libraries are for their developers.
         warnings.simplefilter("ignore")
@@ -29,14 +35,17 @@ def _run(arguments: list[str], debug: bool) -> int:
 
     try:
         code = app(arguments or ["--help"], prog_name="psychophys", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        code = code if isinstance(code, int) else 0
+        if code == INTERRUPTED:
+            print(INTERRUPTION, file=sys.stderr)
+        return code
     except BrokenPipeError:
         # The reader of a pipe has enough: leave quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, typer.Abort):
-        print("error: interrupted; what was finished is in the output.", file=sys.stderr)
-        return 130
+        print(INTERRUPTION, file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -252,6 +252,10 @@ def layers(
     checkpoint: Annotated[
         Optional[Path], typer.Option(help="Weights file; its number of classes is used.")  # noqa: UP045
     ] = None,
+    imports: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--import", help="Python file or module that registers models of your own with timm."),
+    ] = None,
 ) -> None:
     """List a model's layers in the order of the forward pass; * marks the default ones.
 
@@ -261,7 +265,7 @@ def layers(
     """
     from psychophys.cli import commands
 
-    commands.layers(model, weights, checkpoint)
+    commands.layers(model, weights, checkpoint, tuple(map(str, imports or [])))
 
 
 @app.command()

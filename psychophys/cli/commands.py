@@ -113,8 +113,9 @@ def _report(console: Console, results: Results, sink: Sink, quiet: bool) -> None
         console.print(f"{len(results):,} rows in {sink.output}", highlight=False, soft_wrap=True)
 
 
-def layers(model: str, weights: str, checkpoint: Path | None) -> None:
+def layers(model: str, weights: str, checkpoint: Path | None, imports: tuple[str, ...]) -> None:
     """Print every layer."""
+    import_modules(imports)
     if checkpoint is not None:
         weights = "pretrained"
     observer = load_observer(model, weights=weights, checkpoint=checkpoint)
@@ -189,15 +190,24 @@ def _save_sheet(name: str, path: Path) -> None:
     print(f"contact sheet in {path}", file=sys.stderr)
 
 
+def read_rows(path: Path) -> Results:
+    """Results with at least one row."""
+    results = read(path)
+    if not len(results):
+        raise UsageError(f"{str(path)!r} holds no rows", "Give one written by `psychophys measure`.")
+    return results
+
+
 def show(path: Path, sort: str | None, top: int | None, file_format: str) -> None:
     """Print summary and provenance of a file, or a ranking of its runs."""
     if file_format not in ("table", "csv"):
         raise unknown("format", file_format, ("table", "csv"))
     console = wide_console()
     failures = read_failures(path) if path.is_dir() else []
-    results = read(path)
-    if not len(results):
-        raise UsageError(f"{str(path)!r} holds no rows", "Give one written by `psychophys measure`.")
+    if failures and not list(path.glob("*.parquet")):
+        print_failures(console, failures)
+        return
+    results = read_rows(path)
     if file_format == "csv":
         rank(results, sort, top).to_csv(sys.stdout, index=False)
         return

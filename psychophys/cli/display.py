@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.results import Results
-from psychophys.summary import INDICES, LAYER, conclusions, development, rank, summarize
+from psychophys.summary import INDICES, LAYER, conclusions, development, rank, run_name, summarize
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.,-=+*#"
@@ -46,10 +46,10 @@ MANY_RUNS = 6
 
 
 def print_summary(console: Console, results: Results) -> None:
-    """One table a run, then one sentence a run; of many runs, a ranking and how training changed them."""
+    """One table a run, then one sentence a run; of many runs, a ranking. First, how training changed them."""
+    print_development(console, results)
     if len(results.runs) > MANY_RUNS:
-        if not print_development(console, results):
-            print_ranking(console, results)
+        print_ranking(console, results)
         return
     frame = results.to_pandas()
     curves = {key: list(part["sensitivity"]) for key, part in frame.groupby(LAYER, sort=False)}
@@ -68,7 +68,7 @@ def _summary_table(
     unit = first["unit"]
     oriented = first["dimension"] == "orientation" and rows["cardinal_oblique_ratio"].notna().any()
     ends = f"{run['value'].min():g}-{run['value'].max():g}"
-    title = f"{first['model']} ({first['weights']}): {first['dimension']} thresholds in {unit}, "
+    title = f"{run_name(first)}: {first['dimension']} thresholds in {unit}, "
     title += f"{run['noise'].iloc[0]} noise {run['noise_level'].iloc[0]:g}, {first['estimator']}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", no_wrap=True)
@@ -113,22 +113,16 @@ def print_ranking(
             console.print(f"{index.name}: {index.meaning}", highlight=False, soft_wrap=True)
 
 
-def print_development(console: Console, results: Results) -> bool:
-    """Mean thresholds by layer and training step; false where there is one step."""
-    tables = development(results)
-    if tables.empty:
-        return False
-    for (model, dimension, unit), part in tables.groupby(level=[0, 1, 2], sort=False):
-        shown = part.dropna(axis=1, how="all")
-        title = f"{model}: mean {dimension} threshold in {unit}, by training step"
+def print_development(console: Console, results: Results) -> None:
+    """Mean thresholds by layer and training step, where there are several."""
+    for title, part in development(results):
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
         table.add_column("layer", no_wrap=True)
-        for step in shown.columns:
+        for step in part.columns:
             table.add_column(f"{step:g}", justify="right", no_wrap=True)
-        for layer, row in zip(shown.index.get_level_values(-1), shown.to_numpy(), strict=True):
+        for layer, row in zip(part.index, part.to_numpy(), strict=True):
             table.add_row(str(layer), *(number(value) for value in row))
         console.print(table)
-    return True
 
 
 def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:

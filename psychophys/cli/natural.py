@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys import comparison as coding
+from psychophys.cli.commands import read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
-from psychophys.errors import UsageError, unknown
+from psychophys.errors import unknown
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import pick_device
 from psychophys.plots import check_figure, plot_comparison, plot_thresholds, save_figure
 from psychophys.priors import Prior, list_priors, load_prior
-from psychophys.results import Results, read
 from psychophys.statistics import image_statistics
 from psychophys.tables import FORMATS, check_output, dump_table, write_table
 
@@ -125,7 +125,7 @@ def priors() -> None:
 def compare(path: Path, prior: str, scale: float | None, seed: int, outputs: Outputs) -> None:
     """Compare, write, and print tables and verdicts."""
     outputs.check()
-    results, chosen = _read_rows(path), load_prior(prior)
+    results, chosen = read_rows(path), load_prior(prior)
     keep_freed_memory()
     found = coding.compare(results, chosen, scale=scale, seed=seed)
     if outputs.figure is not None:
@@ -179,12 +179,5 @@ def _write_comparison(found: pd.DataFrame, output: str) -> None:
 def plot(path: Path, output: Path) -> None:
     """Draw and say where."""
     check_figure(output)
-    save_figure(plot_thresholds(_read_rows(path)), output)
+    save_figure(plot_thresholds(read_rows(path)), output)
     print(f"figure in {output}", file=sys.stderr)
-
-
-def _read_rows(path: Path) -> Results:
-    results = read(path)
-    if not len(results):
-        raise UsageError(f"{str(path)!r} holds no rows", "Give one written by `psychophys measure`.")
-    return results

@@ -108,7 +108,8 @@ def run(sweep: Sweep, left_out: int, asked: Asked, engine: Engine) -> None:
         done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
         if done:
             print_ranking(console, concat(read(sweep.store.path(task)) for task in done), top=SHOWN)
-        print_failures(console, failures)
+    print_failures(console, failures)
+    if not asked.quiet:
         print(f"{_counts(sweep)}; results in {sweep.store.folder}", file=sys.stderr)
     if sweep.count(State.FAILED):
         raise typer.Exit(SOME_FAILED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import multiprocessing
 import os
-import pickle
 import signal
 import tempfile
 import threading
@@ -96,7 +95,7 @@ class Processes:
             worker = running[ready]
             try:
                 news = ready.recv()
-            except (EOFError, OSError, pickle.UnpicklingError):
+            except Exception:  # Whatever a worker sends, or fails to.
                 news = _obituary(worker)
             if isinstance(news, Outcome):
                 del running[ready]
