@@ -10,21 +10,29 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from psychophys.comparison import compare
     from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.measurement import measure, run
     from psychophys.observers import Observer, load_observer
+    from psychophys.plots import plot_comparison, plot_thresholds, save_figure
+    from psychophys.priors import Prior, list_priors, load_prior
     from psychophys.results import Results, concat, read
     from psychophys.spec import Measurement, plan
-    from psychophys.stimuli import STIMULI, Parameter, Stimulus
+    from psychophys.statistics import image_statistics
+    from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
     from psychophys.summary import summarize
 
 _HOMES = {
+    "comparison": ("compare",),
     "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "measurement": ("measure", "run"),
     "observers": ("Observer", "load_observer"),
+    "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
+    "priors": ("Prior", "list_priors", "load_prior"),
     "results": ("Results", "concat", "read"),
     "spec": ("Measurement", "plan"),
-    "stimuli": ("STIMULI", "Parameter", "Stimulus"),
+    "statistics": ("image_statistics",),
+    "stimuli": ("STIMULI", "Parameter", "Stimulus", "with_images"),
     "summary": ("summarize",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -36,17 +44,26 @@ __all__ = [
     "ModelError",
     "Observer",
     "Parameter",
+    "Prior",
     "PsychophysError",
     "Results",
     "Stimulus",
     "UsageError",
+    "compare",
     "concat",
+    "image_statistics",
+    "list_priors",
     "load_observer",
+    "load_prior",
     "measure",
     "plan",
+    "plot_comparison",
+    "plot_thresholds",
     "read",
     "run",
+    "save_figure",
     "summarize",
+    "with_images",
 ]
 
 

@@ -24,7 +24,7 @@ from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_de
 from psychophys.responses import Block, NoForwardDerivativeError, get_estimator
 from psychophys.results import Results
 from psychophys.spec import Measurement, Values, check, grid_step, plan, run_id
-from psychophys.stimuli import Stimulus, get_stimulus
+from psychophys.stimuli import Stimulus
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -407,9 +407,7 @@ def _provenance(
 
 def _own_images(stimulus: Stimulus) -> list[str]:
     """Where photographs lie that do not come along."""
-    if not stimulus.sources or stimulus.sources == get_stimulus(stimulus.name).sources:
-        return []
-    return [str(source) for source in stimulus.sources]
+    return [] if stimulus.images in ("", "packaged") else [str(source) for source in stimulus.sources]
 
 
 def _plain_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from psychophys.errors import UsageError, unknown
 from psychophys.noise import get_noise
 from psychophys.responses import get_estimator
-from psychophys.stimuli import MOST_VALUES, Stimulus, digest, get_stimulus, with_images
+from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
 
 Values = int | float | Sequence[float] | None
 
@@ -66,8 +66,8 @@ class Measurement:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance and the run id."""
         plain: dict[str, Any] = {**self.__dict__, "stimulus": self.stimulus.name}
-        if self.stimulus.sources:
-            plain["images_sha256"] = digest(self.stimulus.sources)
+        if self.stimulus.images:
+            plain["images"] = self.stimulus.images
         return {key: _plain(value) for key, value in plain.items()}
 
 
@@ -86,7 +86,7 @@ def restore(record: Mapping[str, Any], images: Sequence[str] = ()) -> Measuremen
     stimulus = get_stimulus(record["stimulus"])
     if images:
         stimulus = with_images(stimulus, images)
-    if stimulus.sources and digest(stimulus.sources) != record["images_sha256"]:
+    if stimulus.images != record.get("images", ""):
         raise UsageError(f"the images of stimulus {stimulus.name} have changed", "Measure again.")
     settings["stimulus"] = stimulus
     settings["parameters"] = {name: tuple(values) for name, values in record["parameters"].items()}

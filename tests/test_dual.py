@@ -39,6 +39,14 @@ RULE_CASES = {
     "conv2d": (lambda x: F.conv2d(x, weight(6, 4, 3, 3)), (2, 4, 9, 9)),
     "conv2d bias stride": (lambda x: F.conv2d(x, weight(6, 4, 3, 3), weight(6), 2, 1), (2, 4, 9, 9)),
     "conv2d groups": (lambda x: F.conv2d(x, weight(4, 1, 3, 3), bias=weight(4), groups=4), (2, 4, 9, 9)),
+    "conv2d of a weight that varies": (
+        lambda x: F.conv2d(x, weight(6, 4, 3, 3) * x.mean(), weight(6) * x.max()),
+        (2, 4, 9, 9),
+    ),
+    "batch norm of a weight that varies": (
+        lambda x: F.batch_norm(x, weight(4), weight(4).abs(), weight(4) * x.mean()),
+        (2, 4, 5, 5),
+    ),
     "linear": (lambda x: F.linear(x, weight(5, 7), weight(5)), (3, 7)),
     "linear tokens": (lambda x: F.linear(x, weight(5, 7)), (3, 4, 7)),
     "batch norm": (

@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import timm
+import torch
 
 import psychophys
 from psychophys.cli.display import curve
 from psychophys.cli.values import parse_list, parse_settings, parse_values
 from psychophys.errors import UsageError
-from psychophys.summary import conclusions, is_cardinal, is_oblique, summarize
+from psychophys.summary import conclusions, development, is_cardinal, is_oblique, summarize
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,35 @@ def test_untrained_network_has_none() -> None:
     table = psychophys.measure(layers=["blocks.5", "blocks.6"], weights="random", parameters={"phase": 4})
     ratios = summarize(table)["cardinal_oblique_ratio"]
     assert np.allclose(ratios, 1, atol=0.05)
+
+
+def test_development_keeps_runs_apart_that_differ_in_more_than_their_step(tmp_path: Path) -> None:
+    for step in (1, 2, 10):
+        model = timm.create_model("test_resnet")
+        torch.save(model.state_dict(), tmp_path / f"epoch_{step}.pth")
+    settings = {"values": 4, "parameters": {"phase": 1}, "layers": ["conv1", "fc"], "device": "cpu"}
+    parts = [
+        psychophys.measure("test_resnet", checkpoint=path, weights=weights, noise_level=level, **settings)
+        for path in sorted(tmp_path.glob("*.pth"))
+        for weights, level in (("pretrained", 1.0), ("shuffled", 1.0), ("pretrained", 2.0))
+    ]
+    results = psychophys.concat(parts)
+    tables = development(results)
+    assert len(tables) == 3
+    frame = results.to_pandas()
+    for (_, table), (weights, level) in zip(
+        tables, (("checkpoint", 1.0), ("shuffled", 1.0), ("checkpoint", 2.0)), strict=True
+    ):
+        assert list(table.columns) == [1, 2, 10]
+        assert list(table.index) == ["conv1", "fc"]
+        run = frame[(frame["weights"] == weights) & (frame["noise_level"] == level) & (frame["step"] == 10)]
+        mean = run[run["layer"] == "fc"]["threshold"].mean()
+        assert table.loc["fc", 10] == pytest.approx(mean)
+    [(title, table), *_] = development(results, steps=2)
+    assert list(table.columns) == [1, 10]
+    assert "2 of 3 shown" in title
+    assert "step 10" in conclusions(parts[0])[0] or "step 1)" in conclusions(parts[0])[0]
+    assert development(parts[0]) == []
 
 
 def test_summary_numbers_come_from_the_rows(oriented: psychophys.Results) -> None:

@@ -163,6 +163,8 @@ def test_failures_are_kept_shown_and_tried_again_only_when_asked(tmp_path: Path)
     code, out, _ = call("show", "out", cwd=tmp_path)
     assert code == 0
     assert "odd_fine" in out
+    next((tmp_path / "out").glob("*.parquet")).unlink()
+    assert call_inside("show", "out", cwd=tmp_path).stdout.decode().startswith("failed: odd_exit random")
     assert "failed: odd_exit random" in out
 
 
@@ -223,6 +225,7 @@ def test_an_interrupted_sweep_stops_at_once_and_keeps_what_it_has(
     assert time.monotonic() - began < 20
     assert process.returncode == code
     assert "Traceback" not in err
+    assert ("error: interrupted" in err) == (sent is signal.SIGINT)
     assert [path.name.partition("--")[0] for path in (tmp_path / "out").glob("*.parquet")] == ["odd_fine"]
     assert list((tmp_path / "out" / "_sweep" / "failed").iterdir()) == []
     assert hidden(tmp_path) == []

@@ -84,17 +84,17 @@ def _summarize_prior(console: Console, prior: Prior, output: str) -> None:
     frame = prior.to_pandas()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("statistic", no_wrap=True)
-    for heading in ("scale", "pixels", "most common at", "density", "least common at", "density "):
+    for heading in ("scale", "pixels", "most common", "least common", "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     for (statistic, scale), part in frame.groupby(["statistic", "scale"], sort=False):
         known = part[part["density"].notna()]
-        cells = ["-"] * 4
+        cells = ["-"] * 3
         if len(known):
             top, bottom = known.nlargest(1, "density").iloc[0], known.nsmallest(1, "density").iloc[0]
-            ends = [(f"{row['value']:g} {row['unit']}", number(row["density"])) for row in (top, bottom)]
-            cells = [cell for end in ends for cell in end]
-        shown = f"{scale:g}" if scale else "-"
-        table.add_row(str(statistic), shown, f"{part['n_pixels'].iloc[0]:,}", *cells)
+            ratio = top["density"] / bottom["density"] if bottom["density"] > 0 else float("inf")
+            cells = [*(f"{row['value']:g} {row['unit']}" for row in (top, bottom)), number(ratio)]
+        counted = f"{part['n_pixels'].iloc[0]:,}" if part["n_pixels"].iloc[0] else "-"
+        table.add_row(str(statistic), f"{scale:g}" if scale else "-", counted, *cells)
     console.print(table)
     about = prior.meta
     if about["amplitude_exponent"]:

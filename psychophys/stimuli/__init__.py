@@ -6,7 +6,7 @@ from psychophys.errors import unknown
 from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
 from psychophys.stimuli.gratings import GRATINGS
-from psychophys.stimuli.images import IMAGES, digest, with_images
+from psychophys.stimuli.images import IMAGES, with_images
 
 STIMULI: dict[str, Stimulus] = {stimulus.name: stimulus for stimulus in (*GRATINGS, *PATCHES, *IMAGES)}
 
@@ -20,4 +20,4 @@ def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
     return STIMULI[stimulus]
 
 
-__all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "digest", "get_stimulus", "with_images"]
+__all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "get_stimulus", "with_images"]

@@ -99,6 +99,8 @@ class Stimulus:
         False only for a published convention whose images leave [0, 1].
     sources
         Photographs that are drawn from.
+    images
+        What names them in results: a SHA-256 of their contents, or ``packaged``.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Stimulus:
     constraint: Constraint | None = None
     unit_range: bool = True
     sources: tuple[Any, ...] = ()
+    images: str = ""
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called ``name``."""

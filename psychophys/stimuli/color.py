@@ -1,7 +1,7 @@
 """Uniform colour patches on the HSV ring and on the CIE LCh(ab) ring.
 
 HSV hue is piecewise linear in RGB: its derivative jumps at multiples of 60 deg, where the exact
-derivative is that of one side. LCh is CIELAB (D65, sRGB primaries, IEC 61966-2-1) in polar form.
+derivative is that of larger hues. LCh is CIELAB (D65, sRGB primaries, IEC 61966-2-1) in polar form.
 """
 
 from __future__ import annotations
@@ -34,12 +34,19 @@ _XYZ_TO_RGB = (
 
 def hsv_to_rgb(hue_deg: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     """HSV to RGB in [0, 1]: inputs broadcast, channels come out in a new dimension 1."""
-    sextant = hue_deg / 60
-    channels = []
-    for offset in (5.0, 3.0, 1.0):
-        k = torch.remainder(offset + sextant, 6)
-        channels.append(value - value * saturation * torch.clamp(torch.minimum(k, 4 - k), 0, 1))
-    return torch.stack(torch.broadcast_tensors(*channels), dim=1)
+    sextant = torch.remainder(hue_deg.detach() / 60, 6).floor().long()
+    part = torch.remainder(hue_deg / 60, 1)
+    high, low = value, value * (1 - saturation)
+    falling, rising = value * (1 - saturation * part), value * (1 - saturation * (1 - part))
+    high, low, falling, rising, sextant = torch.broadcast_tensors(high, low, falling, rising, sextant)
+    # Which is which in each sextant: chosen by its number, so that a corner has the slope of its right.
+    orders = (
+        (high, falling, low, low, rising, high),
+        (rising, high, high, falling, low, low),
+        (low, low, rising, high, high, falling),
+    )
+    channels = [torch.stack(order).gather(0, sextant.unsqueeze(0))[0] for order in orders]
+    return torch.stack(channels, dim=1)
 
 
 def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:

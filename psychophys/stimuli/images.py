@@ -242,10 +242,10 @@ def with_images(stimulus: Stimulus, paths: Sequence[str | Path]) -> Stimulus:
         found = [found[i] for i in np.linspace(0, len(found) - 1, MOST_PICTURES).round().astype(int)]
     for source in found:
         _square(source, 32, 32)  # Refuses what cannot be read, before anything is measured.
-    return _with_pictures(stimulus, Pictures(tuple(found)))
+    return _with_pictures(stimulus, Pictures(tuple(found)), _digest(found))
 
 
-def digest(sources: Sequence[Source]) -> str:
+def _digest(sources: Sequence[Source]) -> str:
     """SHA-256 over the contents of images, in order."""
     total = hashlib.sha256()
     for source in sources:
@@ -253,7 +253,7 @@ def digest(sources: Sequence[Source]) -> str:
     return total.hexdigest()
 
 
-def _with_pictures(stimulus: Stimulus, pictures: Pictures) -> Stimulus:
+def _with_pictures(stimulus: Stimulus, pictures: Pictures, images: str) -> Stimulus:
     last = len(pictures.sources) - 1
     sample = replace(SAMPLE, high=last, sweep=(0, last), meaning="which photograph")
     parameters = tuple(sample if p.name == "sample" else p for p in stimulus.parameters)
@@ -263,6 +263,7 @@ def _with_pictures(stimulus: Stimulus, pictures: Pictures) -> Stimulus:
         draw=getattr(pictures, _DRAWS[stimulus.name]),
         nuisance={"sample": min(len(pictures.sources), USUAL_PICTURES)},
         sources=pictures.sources,
+        images=images,
     )
 
 
@@ -270,7 +271,7 @@ _DRAWS = {"image": "draw", "image-band": "draw_band"}
 _PACKAGED = Pictures(tuple(packaged()))
 
 IMAGES = tuple(
-    _with_pictures(stimulus, _PACKAGED)
+    _with_pictures(stimulus, _PACKAGED, "packaged")
     for stimulus in (
         Stimulus(
             "image",

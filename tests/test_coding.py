@@ -1,0 +1,201 @@
+"""The efficient-coding test, on curves whose answer is known, and on a trained network."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from inside import call_inside
+from PIL import Image
+
+import psychophys
+from psychophys.coding import compare_with_prior, correlation, partial_correlation, shift_p_value, slope
+from psychophys.comparison import PIXELS, compare, pixel_sensitivity, verdicts
+from psychophys.errors import UsageError
+from psychophys.plots import MOST_RUNS, plot_thresholds
+
+ANGLES = np.arange(0, 180, 5.0)
+PRIOR = 2 - np.abs(np.sin(np.deg2rad(2 * ANGLES)))
+
+
+@pytest.mark.parametrize("q", [0.5, 1.0, 2.0])
+def test_a_power_law_code_has_its_slope(q: float) -> None:
+    found = compare_with_prior(3 * PRIOR ** (q / 2), PRIOR)
+    assert found.slope == pytest.approx(q / 2)
+    assert found.slope_low == pytest.approx(q / 2)
+    assert found.slope_high == pytest.approx(q / 2)
+    assert found.r > 0.99
+
+
+def test_correlations_are_those_of_least_squares() -> None:
+    generator = np.random.default_rng(0)
+    a, b, given = generator.normal(size=(3, 40)) + 5
+    a += given
+    b -= given
+    assert correlation(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
+    rest = [y - np.polyval(np.polyfit(given, y, 1), given) for y in (a, b)]
+    assert partial_correlation(a, b, given) == pytest.approx(np.corrcoef(*rest)[0, 1])
+    assert slope(np.exp(a), np.exp(b)) == pytest.approx(np.polyfit(b, a, 1)[0])
+
+
+def test_what_is_flat_has_no_correlation_and_explains_nothing() -> None:
+    flat = np.full(36, 2.0) + 1e-6 * np.random.default_rng(0).normal(size=36)
+    assert np.isnan(correlation(flat, PRIOR))
+    sensitivity = PRIOR + 0.1 * np.random.default_rng(1).normal(size=36)
+    assert partial_correlation(sensitivity, PRIOR, flat) == correlation(sensitivity, PRIOR)
+
+
+def test_shifts_tell_a_shape_from_smoothness() -> None:
+    assert shift_p_value(PRIOR, PRIOR) == pytest.approx(2 / 36)  # A quarter turn is the same prior.
+    one_peak = np.exp(np.cos(np.deg2rad(2 * ANGLES)))
+    assert shift_p_value(one_peak, one_peak) == pytest.approx(1 / 36)
+    assert shift_p_value(np.roll(one_peak, 18), one_peak) == 1
+    # Smooth curves of random phase: p is uniform, where an ordinary p-value would be small.
+    generator = np.random.default_rng(0)
+    values = []
+    for _ in range(200):
+        curve = 2 + np.cos(np.deg2rad(2 * ANGLES) + generator.uniform(0, 2 * np.pi))
+        values.append(shift_p_value(curve, one_peak))
+    assert np.mean(np.array(values) <= 0.1) == pytest.approx(0.1, abs=0.07)
+
+
+def test_the_slope_interval_covers_the_slope() -> None:
+    generator = np.random.default_rng(0)
+    inside = []
+    for seed in range(60):
+        noisy = PRIOR * np.exp(0.1 * generator.normal(size=36))
+        found = compare_with_prior(noisy, PRIOR, seed=seed)
+        inside.append(found.slope_low <= 1 <= found.slope_high)
+    assert 0.8 <= np.mean(inside) <= 1
+
+
+def test_values_without_a_density_are_left_out() -> None:
+    sensitivity, density = PRIOR.copy(), PRIOR.copy()
+    sensitivity[3], density[7] = np.nan, 0
+    found = compare_with_prior(sensitivity, density)
+    assert found.n_values == 34
+    assert np.isnan(found.p_shift)
+    assert np.isnan(compare_with_prior(PRIOR[:3], PRIOR[:3]).r)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published test, at one frequency: trained against untrained."""
+    path = tmp_path_factory.mktemp("coding") / "results.parquet"
+    parts = [
+        psychophys.measure(
+            weights=weights,
+            parameters={"phase": 4, "frequency": 8.96},
+            layers=["blocks.5", "blocks.6", "conv_head"],
+            device="cpu",
+        )
+        for weights in ("pretrained", "random")
+    ]
+    psychophys.concat(parts).write(path)
+    return path
+
+
+def test_trained_sensitivity_goes_with_natural_images_and_untrained_does_not(results: Path) -> None:
+    table = compare(psychophys.read(results))
+    layers = table[table["layer"] != PIXELS]
+    assert (layers[layers["weights"] == "pretrained"]["r"] > 0.75).all()
+    assert (layers[layers["weights"] == "random"]["r"].abs() < 0.4).all()
+    assert (layers[layers["weights"] == "pretrained"]["p_shift"] < 0.06).all()
+    said = verdicts(table)
+    assert "(pretrained): sensitivity to orientation goes with the prior in 3 of 3 layers" in said[0]
+    assert "(random): sensitivity to orientation goes with the prior in no layer" in said[1]
+    assert "pixels' own is even" in said[0]
+    assert "trained" in said[2]
+    assert "random" in said[2]
+
+
+def test_the_pixel_baseline_is_that_of_the_image(results: Path) -> None:
+    table = psychophys.measure(stimulus="patch", values=24, layers="conv_stem", device="cpu")
+    [record] = table.runs.values()
+    pixels = pixel_sensitivity(record)
+    # Along the HSV ring at saturation 1 and value 0.8, one channel moves by 0.8 in 60 deg.
+    height, width = record["input_size"]
+    assert pixels == pytest.approx(np.full(24, 0.8 / 60 * np.sqrt(height * width)), rel=1e-4)
+
+
+def test_a_prior_that_says_nothing_of_the_dimension_is_refused() -> None:
+    table = psychophys.measure("test_resnet", weights="random", dimension="phase", values=4, device="cpu")
+    with pytest.raises(UsageError, match="says nothing of phase"):
+        compare(table)
+
+
+def test_compare_writes_tables_and_figures(results: Path, tmp_path: Path) -> None:
+    for kind in ("png", "svg", "pdf"):
+        words = ["compare", results, "-o", "coding.parquet", "--figure", f"coding.{kind}"]
+        done = call_inside(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"coding.{kind}").stat().st_size > 5000
+    text = done.stderr.decode()
+    assert "orientation against imagenet-sample" in " ".join(text.split())
+    assert "goes with the prior in 3 of 3 layers" in text
+    assert len(pd.read_parquet(tmp_path / "coding.parquet")) == 8
+    done = call_inside("compare", results, "--prior", "wei-stocker-2015", "-o", "-", "-q", cwd=tmp_path)
+    assert done.stdout.decode().startswith('"run_id"')
+    assert not done.stderr
+
+
+def test_plot_draws_every_run(results: Path, tmp_path: Path) -> None:
+    done = call_inside("plot", results, "-o", "thresholds.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "thresholds.png") as figure:
+        assert figure.width == 1400
+        assert figure.height > 1000
+
+
+def test_too_many_runs_for_a_figure_are_refused(results: Path) -> None:
+    read = psychophys.read(results)
+    frame = read.to_pandas()
+    many = pd.concat([frame.assign(run_id=f"run {i}") for i in range(MOST_RUNS + 1)])
+    table = psychophys.Results(pa.Table.from_pandas(many), {})
+    with pytest.raises(UsageError, match=f"{MOST_RUNS + 1} runs are too many"):
+        plot_thresholds(table)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["compare", "RESULTS", "--prior", "imagenet"], ["'imagenet'", "imagenet-sample"]),
+        (["compare", "RESULTS", "--scale", "2"], ["no scale 2", "1.5"]),
+        (["compare", "RESULTS", "--figure", "x.jpg"], ["'x.jpg'", ".svg"]),
+        (["compare", "none.parquet"], ["'none.parquet'"]),
+        (["plot", "RESULTS", "-o", "no/x.png"], ["'no'", "Create it"]),
+        (["statistics", "none"], ["'none'"]),
+        (["statistics", "."], ["no images"]),
+        (["statistics", ".", "--rotate", "nan"], ["nan"]),
+        (["measure", "--images", "none"], ["'none'"]),
+        (["measure", "--stimulus", "gabor", "--images", "RESULTS"], ["gabor shows no images"]),
+        (["measure", "--images", "RESULTS"], ["cannot be used"]),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    results: Path, tmp_path: Path, words: list[str], parts: list[str]
+) -> None:
+    done = call_inside(*(str(results) if w == "RESULTS" else w for w in words), cwd=tmp_path)
+    text = done.stderr.decode()
+    assert done.returncode == 2, text
+    assert len(text.splitlines()) == 1
+    for part in parts:
+        assert part in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_statistics_from_the_command_line(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.effect_noise((90, 70), 40 + i).save(tmp_path / f"{i}.png")
+    (tmp_path / "bad.jpg").write_bytes(b"bad")
+    done = call_inside("statistics", ".", "-o", "prior.parquet", "--title", "noise", cwd=tmp_path)
+    text = done.stderr.decode()
+    assert done.returncode == 0, text
+    assert "1 of 4 could not be used" in text
+    assert "bad.jpg" in text
+    assert "3 images counted" in text
+    assert psychophys.load_prior(tmp_path / "prior.parquet").meta["summary"] == "noise"
+    assert not (tmp_path / "prior.parquet.partial").exists()
+    done = call_inside("priors", cwd=tmp_path)
+    assert b"imagenet-sample" in done.stdout
