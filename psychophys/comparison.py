@@ -154,7 +154,9 @@ def _verdict(group: pd.DataFrame) -> str:
     baseline = ""
     if len(pixels):
         r = pixels.iloc[0]
-        baseline = "; the pixels' own is even" if np.isnan(r) else f"; the pixels' own r is {r:.2f}"
+        baseline = (
+            "; the pixels' own sensitivity is even" if np.isnan(r) else f"; the pixels' own r is {r:.2f}"
+        )
     return f"{who}: sensitivity to {first['dimension']} {found}{baseline}."
 
 

@@ -90,7 +90,7 @@ def image_statistics(
         Folders, zip and tar archives, files.
     rotate_deg
         Turn every image first, counter-clockwise. Orientations must turn with it: what does not is made
-        by the pixel grid, by resampling and by JPEG's blocks.
+        by the grid on which they are counted.
     title
         What the images are, in a few words, kept with the numbers.
     resume

@@ -105,7 +105,7 @@ def test_trained_sensitivity_goes_with_natural_images_and_untrained_does_not(res
     said = verdicts(table)
     assert "(pretrained): sensitivity to orientation goes with the prior in 3 of 3 layers" in said[0]
     assert "(random): sensitivity to orientation goes with the prior in no layer" in said[1]
-    assert "pixels' own is even" in said[0]
+    assert "pixels' own sensitivity is even" in said[0]
     assert "trained" in said[2]
     assert "random" in said[2]
 

@@ -21,7 +21,7 @@ COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^ *```(bash|python)\n(.*?)^ *```", README, flags=re.MULTILINE | re.DOTALL)
 # Installing is what CI does before it comes here.
 BASH = [block for language, block in BLOCKS if language == "bash" and "pip install" not in block]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
