@@ -1,6 +1,6 @@
 """Cost of a measurement over a plain forward pass of the same images, in the same run.
 
-    python benchmarks/cost.py [--models NAME ...] [--device cpu] [--repeats 5] [-o cost.csv]
+    python benchmarks/cost.py [--models NAME ...] [--device cpu] [--repeats 7] [-o cost.csv]
 
 For each model and estimator, all default layers are measured for gabors of 36 orientations and
 8 phases. The plain pass shows the same images, already drawn, in batches of the same size. Plain
@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--models", nargs="+", default=[DEFAULT_MODEL, "resnet18"])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
