@@ -2,7 +2,7 @@
 
 python examples/analyse_zoo.py RESULTS [-o zoo]
 
-Writes zoo.csv (one row a model, weights and layer) and zoo.png.
+Writes zoo.csv (one row a run and layer) and zoo.png.
 """
 
 import argparse
@@ -33,7 +33,8 @@ def table_of(results: psychophys.Results) -> pd.DataFrame:
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """Ratio of sensitivities over depth, a line a run."""
     colour = dict(zip(table["model"].unique(), COLOURS * len(table), strict=False))
-    for (model, weights), run in table.groupby(["model", "weights"], sort=False):
+    for _, run in table.groupby("run_id", sort=False):
+        model, weights = run[["model", "weights"]].iloc[0]
         axes.plot(
             run["layer_depth"],
             run["cardinal_oblique_ratio"],
@@ -66,7 +67,7 @@ def main() -> None:
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
     draw(axes, table)
     figure.savefig(arguments.output.with_suffix(".png"), dpi=200)
-    last = table.groupby(["model", "weights"], sort=False)["cardinal_oblique_ratio"].last()
+    last = table.groupby(["model", "weights", "run_id"], sort=False)["cardinal_oblique_ratio"].last()
     print(last.sort_values(ascending=False).to_string())
 
 

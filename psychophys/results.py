@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from psychophys.errors import UsageError
-from psychophys.tables import Column, NotOursError, dump_table, read_table, write_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from psychophys.tables import Column, NotOursError, Table, read_table
 
 SCHEMA_VERSION = 2
 METADATA_KEY = b"psychophys"
@@ -52,7 +49,7 @@ COLUMNS = (
 SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
 
 
-class Results:
+class Results(Table):
     """A table of thresholds with the provenance of every run in it.
 
     Parameters
@@ -63,30 +60,17 @@ class Results:
         Provenance by run id.
     """
 
+    schema = SCHEMA
+    key = METADATA_KEY
+
     def __init__(self, table: pa.Table, runs: Mapping[str, Mapping[str, Any]]) -> None:
-        self.table = table.select(SCHEMA.names).cast(SCHEMA)
+        super().__init__(table)
         self.runs = dict(runs)
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]) -> Results:
         """Build from one mapping a row."""
         return cls(pa.Table.from_pylist(list(rows), schema=SCHEMA), runs)
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The table as a data frame."""
-        frame: pd.DataFrame = self.table.to_pandas()
-        return frame
-
-    def write(self, path: str | Path, file_format: str | None = None) -> None:
-        """Write atomically: see :func:`psychophys.tables.write_table`."""
-        write_table(self.table, METADATA_KEY, self._meta(), path, file_format)
-
-    def dump(self, stream: IO[bytes], file_format: str) -> None:
-        """Write to an open binary stream."""
-        dump_table(self.table, METADATA_KEY, self._meta(), stream, file_format)
 
     def _meta(self) -> dict[str, Any]:
         return {"schema_version": SCHEMA_VERSION, "runs": self.runs}
@@ -123,7 +107,8 @@ def read(path: str | Path) -> Results:
             raise UsageError(
                 f"directory {str(path)!r} holds no results", "Name a directory written by `psychophys sweep`."
             )
-        return concat(_read_file(file) for file in files)
+        remedy = "Remove it; a sweep that is begun again measures it anew."
+        return concat(_read_file(file, remedy) for file in files)
     if not path.is_file():
         raise UsageError(
             f"{str(path)!r} is not a file",
@@ -132,7 +117,7 @@ def read(path: str | Path) -> Results:
     return _read_file(path)
 
 
-def _read_file(path: Path) -> Results:
+def _read_file(path: Path, remedy: str = "Give a Parquet file written by `psychophys measure`.") -> Results:
     try:
         table, meta = read_table(path, METADATA_KEY)
         version, runs = meta["schema_version"], meta["runs"]
@@ -142,7 +127,7 @@ def _read_file(path: Path) -> Results:
         kind = str(error) if isinstance(error, NotOursError) else type(error).__name__
         raise UsageError(
             f"{str(path)!r} is not a results file, or is damaged ({kind})",
-            "Give a Parquet file written by `psychophys measure`.",
+            remedy,
         ) from error
     raise UsageError(
         f"{str(path)!r} is of table version {version}; this psychophys reads version {SCHEMA_VERSION}",

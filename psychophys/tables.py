@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 
 from psychophys.errors import UsageError
 from psychophys.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = ("parquet", "csv", "jsonl")
 
@@ -31,6 +34,38 @@ class Column:
 
 class NotOursError(Exception):
     """A Parquet file that holds no table of the kind that is read."""
+
+
+class Table:
+    """Rows of fixed columns with their provenance, as a base of the tables there are.
+
+    Subclasses set ``schema`` and ``key`` and say what is kept as metadata.
+    """
+
+    schema: ClassVar[pa.Schema]
+    key: ClassVar[bytes]
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.select(self.schema.names).cast(self.schema)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a data frame."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+    def write(self, path: str | Path, file_format: str | None = None) -> None:
+        """Write atomically: see :func:`write_table`."""
+        write_table(self.table, self.key, self._meta(), path, file_format)
+
+    def dump(self, stream: IO[bytes], file_format: str) -> None:
+        """Write to an open binary stream."""
+        dump_table(self.table, self.key, self._meta(), stream, file_format)
+
+    def _meta(self) -> dict[str, Any]:
+        raise NotImplementedError
 
 
 def write_table(

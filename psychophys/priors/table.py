@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psychophys.errors import UsageError, unknown
-from psychophys.tables import Column, NotOursError, dump_table, read_table, write_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from psychophys.tables import Column, NotOursError, Table, read_table
 
 Array = NDArray[np.float64]
 METADATA_KEY = b"psychophys_prior"
@@ -60,7 +57,7 @@ class Density:
         )
 
 
-class Prior:
+class Prior(Table):
     """A table of densities with its provenance.
 
     Parameters
@@ -73,8 +70,11 @@ class Prior:
         For people.
     """
 
+    schema = SCHEMA
+    key = METADATA_KEY
+
     def __init__(self, table: pa.Table, meta: Mapping[str, Any], name: str = "") -> None:
-        self.table = table.select(SCHEMA.names).cast(SCHEMA)
+        super().__init__(table)
         self.meta = dict(meta)
         self.name = name
 
@@ -82,22 +82,6 @@ class Prior:
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], meta: Mapping[str, Any], name: str = "") -> Prior:
         """Build from one mapping a row."""
         return cls(pa.Table.from_pylist(list(rows), schema=SCHEMA), meta, name)
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The table as a data frame."""
-        frame: pd.DataFrame = self.table.to_pandas()
-        return frame
-
-    def write(self, path: str | Path, file_format: str | None = None) -> None:
-        """Write atomically: see :func:`psychophys.tables.write_table`."""
-        write_table(self.table, METADATA_KEY, self._meta(), path, file_format)
-
-    def dump(self, stream: IO[bytes], file_format: str) -> None:
-        """Write to an open binary stream."""
-        dump_table(self.table, METADATA_KEY, self._meta(), stream, file_format)
 
     def _meta(self) -> dict[str, Any]:
         return {**self.meta, "schema_version": SCHEMA_VERSION}
