@@ -34,7 +34,7 @@ class Coding:
         Share of circular shifts of the sensitivities that correlate at least as well, the one without a
         shift included; NaN for an axis with ends.
     r_partial
-        Correlation given the baseline; NaN without one.
+        Correlation given the baseline: ``r`` where that is flat, NaN without one.
     """
 
     n_values: int

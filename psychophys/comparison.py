@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from psychophys.coding import compare_with_prior
+from psychophys.coding import FEWEST_VALUES, compare_with_prior
 from psychophys.errors import PsychophysError, UsageError
 from psychophys.measurement import run
 from psychophys.observers import Observer
@@ -85,13 +85,22 @@ def density_for(group: pd.DataFrame, prior: Prior, scale: float | None = None) -
             f"prior {prior.name} says nothing of {first['dimension']}",
             f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior.",
         )
-    return prior.density(statistic, scale if statistic == "orientation" else None)
+    density = prior.density(statistic, scale if statistic == "orientation" else None)
+    if density.unit != first["unit"]:
+        raise UsageError(
+            f"{first['dimension']} of {first['stimulus']} is measured in {first['unit']}, the prior in "
+            f"{density.unit}",
+            "Compare another dimension or stimulus.",
+        )
+    return density
 
 
 def _coding(
     part: pd.DataFrame, sensitivity: Array, density: Density, pixels: Array | None, seed: int
 ) -> dict[str, Any]:
-    values = part["value"].to_numpy(dtype=float)
+    order = np.argsort(part["value"].to_numpy(dtype=float), kind="stable")
+    values = part["value"].to_numpy(dtype=float)[order]
+    sensitivity, pixels = sensitivity[order], None if pixels is None else pixels[order]
     at = density.at(values)
     circular = _goes_round(values, density.period)
     return asdict(compare_with_prior(sensitivity, at, pixels, circular=circular, seed=seed))
@@ -114,7 +123,7 @@ def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
         height, width = record["input_size"]
         observer = Observer(network, input_size=(height, width), mean=(0.0,) * 3, std=(1.0,) * 3, name=PIXELS)
         table = run(measurement, observer)
-    except (PsychophysError, KeyError, TypeError):
+    except PsychophysError:
         return None
     return np.asarray(table.to_pandas()["sensitivity"], dtype=float)
 
@@ -126,7 +135,7 @@ def verdicts(comparison: pd.DataFrame) -> list[str]:
         said.append(_verdict(group))
     for _, group in comparison.groupby(["model", "stimulus", "dimension"], sort=False, dropna=False):
         said += _against_control(group)
-    return said
+    return list(dict.fromkeys(said))
 
 
 def _layers(group: pd.DataFrame) -> pd.DataFrame:
@@ -138,8 +147,20 @@ def _verdict(group: pd.DataFrame) -> str:
     who = f"{first['model']} ({first['weights']})"
     known = layers[layers["r"].notna()]
     if known.empty:
-        return f"{who}: too few values of {first['dimension']} to compare."
-    shown = known["p_shift"].fillna(0) <= GOOD_P
+        few = (layers["n_values"] < FEWEST_VALUES).all()
+        why = (
+            f"too few values of {first['dimension']} that the prior covers"
+            if few
+            else "what is even has no r"
+        )
+        return f"{who}: nothing to compare ({why})."
+    ring = known["p_shift"].notna().any()
+    if ring and 1 / known["n_values"].max() > GOOD_P:
+        return (
+            f"{who}: {known['n_values'].max()} values are too few for p <= {GOOD_P:g}; measure at least 20."
+        )
+    shown = known["p_shift"] <= GOOD_P if ring else known["slope_low"] > 0
+    criterion = f"p <= {GOOD_P:g}" if ring else "slope's interval over 0"
     good = known[(known["r"] >= GOOD_R) & shown]
     if good.empty:
         best = known.iloc[int(np.argmax(known["r"]))]
@@ -147,7 +168,7 @@ def _verdict(group: pd.DataFrame) -> str:
     else:
         best = good.iloc[int(np.argmax(good["r"]))]
         found = (
-            f"goes with the prior in {len(good)} of {len(known)} layers (r >= {GOOD_R:g}, p <= {GOOD_P:g}; "
+            f"goes with the prior in {len(good)} of {len(known)} layers (r >= {GOOD_R:g}, {criterion}; "
             f"highest r {best['r']:.2f}, in {best['layer']})"
         )
     pixels = group[group["layer_index"] < 0]["r"]
@@ -164,7 +185,7 @@ def _against_control(group: pd.DataFrame) -> list[str]:
     """How trained and untrained weights of one model differ in their last layers."""
     last = {weights: _layers(part).iloc[-1] for weights, part in group.groupby("weights", sort=False)}
     trained = last.get("pretrained")
-    if trained is None:
+    if trained is None or np.isnan(trained["r"]):
         return []
     controls = [f"{last[name]['r']:.2f} {name}" for name in ("random", "shuffled") if name in last]
     if not controls:

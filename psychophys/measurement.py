@@ -407,7 +407,11 @@ def _provenance(
 
 def _own_images(stimulus: Stimulus) -> list[str]:
     """Where photographs lie that do not come along."""
-    return [] if stimulus.images in ("", "packaged") else [str(source) for source in stimulus.sources]
+    return (
+        []
+        if stimulus.images in ("", "packaged")
+        else [str(Path(str(source)).resolve()) for source in stimulus.sources]
+    )
 
 
 def _plain_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:

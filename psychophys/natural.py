@@ -171,6 +171,8 @@ def _sum_power(rgb: Tensor) -> Tensor:
     ring = torch.round(torch.sqrt(steps[:, None] ** 2 + steps[None] ** 2)).long().flatten()
     sums = torch.zeros(len(rgb), int(ring.max()) + 1, dtype=rgb.dtype, device=rgb.device)
     sums.index_add_(1, ring, power.flatten(1))
+    # An even image has rounding alone.
+    sums = sums * (sums.sum(dim=1, keepdim=True) > 1.0)
     return sums[:, 1 : HIGHEST_FREQUENCY + 1]
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 import io
+import lzma
 import os
+import re
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,6 +43,14 @@ PACKAGED = {
     "gravel.png": "CC0Textures, CC0",
 }
 """The photographs that come in scikit-image's wheel, and their licences."""
+
+DAMAGE = (
+    *(OSError, EOFError, KeyError, RuntimeError),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+)
+"""What a file or archive that is damaged raises."""
+LONGEST_ASPECT = 2.0
+"""Of a longer image the middle is taken: nobody looks at more, and a strip could fill the memory."""
 
 T = TypeVar("T")
 
@@ -119,7 +130,7 @@ def _in_archive(path: Path) -> list[Source]:
         else:
             with tarfile.open(path) as tar:
                 names = [info.name for info in tar if info.isfile()]
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise UsageError(
             f"archive {str(path)!r} cannot be read: {error}", "Give a whole zip or tar file."
         ) from error
@@ -130,6 +141,7 @@ def _contents(sources: Iterable[Source]) -> Iterator[tuple[Source, bytes | None]
     """The bytes of each; None where there are none to be had. An archive is opened once."""
     archive: Any = None
     opened = ""
+    members: dict[str, tarfile.TarInfo] = {}
     try:
         for source in sources:
             try:
@@ -141,16 +153,17 @@ def _contents(sources: Iterable[Source]) -> Iterator[tuple[Source, bytes | None]
                         archive.close()
                     is_zip = source.path.lower().endswith(".zip")
                     archive = zipfile.ZipFile(source.path) if is_zip else tarfile.open(source.path)  # noqa: SIM115
+                    members = {} if is_zip else {info.name: info for info in archive}
                     opened = source.path
-                yield source, _member(archive, source.member)
-            except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, tarfile.TarError):
+                yield source, _member(archive, members.get(source.member, source.member))
+            except DAMAGE:
                 yield source, None
     finally:
         if archive is not None:
             archive.close()
 
 
-def _member(archive: Any, name: str) -> bytes:
+def _member(archive: Any, name: Any) -> bytes:
     if isinstance(archive, zipfile.ZipFile):
         return archive.read(name)
     stream = archive.extractfile(name)
@@ -192,6 +205,7 @@ def decode(content: bytes | None, shorter_side: int | None = None) -> Image.Imag
             upright = _to_rgb(ImageOps.exif_transpose(image))
             if shorter_side is None:
                 return upright
+            upright = _middle(upright)
             scale = shorter_side / min(upright.size)
             size = (max(round(upright.width * scale), 1), max(round(upright.height * scale), 1))
             return upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -200,7 +214,15 @@ def decode(content: bytes | None, shorter_side: int | None = None) -> Image.Imag
     except Exception as error:
         # Pillow's readers fail in many ways on damaged files.
         words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UnreadableError(words[:120].replace(repr(error), "")) from error
+        raise UnreadableError(re.sub(r"\s*<_io\.BytesIO[^>]*>", "", words)[:120]) from error
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The middle of an image that is longer than ``LONGEST_ASPECT`` times its width."""
+    most = round(LONGEST_ASPECT * min(image.size))
+    width, height = min(image.width, most), min(image.height, most)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from psychophys.errors import UsageError
 from psychophys.files import write_atomically
@@ -91,7 +91,7 @@ def plot_comparison(results: Results, comparison: pd.DataFrame, density: Density
             axes.plot(density.centres[shown], share, color="black", linewidth=1.5, label="prior")
             axes.set_ylabel("sensitivity or density\nover its mean")
             axes.set_title(run_name(run.iloc[0]))
-            axes.legend(loc="upper left")
+            axes.legend(loc="upper center")
         _draw_r(grid[-1], comparison)
     return figure
 
@@ -100,6 +100,9 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     runs, dimensions = frame["run_id"].nunique(), frame["dimension"].unique()
     if frame.empty:
         raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
+    stimuli = frame["stimulus"].unique()
+    if len(stimuli) > 1:
+        raise UsageError(f"results of {', '.join(stimuli)} in one figure", "Draw them one by one.")
     if len(dimensions) > 1:
         raise UsageError(f"results over {', '.join(dimensions)} in one figure", "Draw them one by one.")
     if runs > MOST_RUNS:
@@ -134,11 +137,16 @@ def _label_dimension(axes: Axes, run: pd.DataFrame) -> None:
 def _draw_map(axes: Axes, run: pd.DataFrame) -> None:
     table = run.assign(share=_share(run)).pivot_table("share", "layer", "value", sort=False, dropna=False)
     table = table[sorted(table.columns)]
-    image = axes.pcolormesh(table.columns.to_numpy(), np.arange(len(table)), table.to_numpy(), cmap=DEPTH_MAP)
+    # Cells of one size: the values may be spaced in any way.
+    image = axes.pcolormesh(
+        np.arange(len(table.columns)), np.arange(len(table)), table.to_numpy(), cmap=DEPTH_MAP
+    )
     chosen = np.unique(np.linspace(0, len(table) - 1, min(len(table), 7)).round().astype(int))
     axes.set_yticks(chosen, [str(table.index[i]) for i in chosen])
     axes.invert_yaxis()
-    _label_dimension(axes, run)
+    shown = np.unique(np.linspace(0, len(table.columns) - 1, 5).round().astype(int))
+    axes.set_xticks(shown, [f"{table.columns[i]:.3g}" for i in shown])
+    axes.set_xlabel(f"{run['dimension'].iloc[0]} ({run['unit'].iloc[0]})")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.01, aspect=30)
     bar.set_label("sensitivity over\nthe layer's mean")
     bar.outline.set_visible(False)
@@ -168,8 +176,9 @@ def _log_scale(axes: Axes) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
     axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _line(number: int, run: pd.DataFrame) -> dict[str, Any]:
@@ -196,6 +205,7 @@ def _draw_r(axes: Axes, comparison: pd.DataFrame) -> None:
         axes.axhline(pixels.iloc[0], color="black", linestyle=(0, (1, 3)), linewidth=1, label="pixels")
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_ylim(-1.05, 1.05)
+    axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("depth (0 first layer, 1 last)")
     axes.set_ylabel("r with the prior")
     axes.legend(loc="lower right")

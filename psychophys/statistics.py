@@ -12,6 +12,8 @@ import hashlib
 import importlib.metadata
 import json
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +27,7 @@ from PIL import Image
 from psychophys.errors import MeasurementError, UsageError
 from psychophys.files import write_atomically
 from psychophys.natural import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
-from psychophys.photographs import GREY, Source, UnreadableError, decode, find_images, stream
+from psychophys.photographs import Source, UnreadableError, decode, find_images, stream
 from psychophys.priors import Prior
 
 Array = NDArray[np.float64]
@@ -36,6 +38,8 @@ BATCH = 16
 SAVE_SECONDS = 20.0
 REPLICATES, INTERVAL_PERCENT = 200, (2.5, 97.5)
 MOST_NAMED = 100
+MARGIN = SIDE // 4
+"""Pixels by which a square turned by any angle reaches beyond itself, and some."""
 
 
 @dataclass
@@ -94,7 +98,7 @@ def image_statistics(
     title
         What the images are, in a few words, kept with the numbers.
     resume
-        File in which the sums are kept while it runs, and from which it goes on. It is removed at the end.
+        File in which the sums are kept, and from which it goes on. Remove it once the result is safe.
 
     Returns
     -------
@@ -111,7 +115,7 @@ def image_statistics(
     """
     if not np.isfinite(rotate_deg):
         raise UsageError(f"rotation by {rotate_deg} deg", "Give a number, such as 45.")
-    settings = Settings(float(rotate_deg), seed)
+    settings = Settings(float(rotate_deg) % 360, seed)
     sources = find_images(images)
     state = None if resume is None else Path(resume)
     print_of = _fingerprint(sources, settings)
@@ -123,7 +127,7 @@ def image_statistics(
         raise MeasurementError(f"none of {len(sources)} images can be used ({first})", "Give photographs.")
     prior = _to_prior(sums, settings, images, len(sources), time.perf_counter() - started, title)
     if state is not None:
-        state.unlink(missing_ok=True)
+        _save(state, sums, print_of)
     return prior
 
 
@@ -132,10 +136,21 @@ def _bins() -> int:
 
 
 def _fingerprint(sources: Sequence[Source], settings: Settings) -> str:
-    digest = hashlib.sha256(json.dumps([asdict(settings), _bins()]).encode())
+    version = importlib.metadata.version("psychophys")
+    digest = hashlib.sha256(json.dumps([asdict(settings), _bins(), version]).encode())
+    stamps = {path: _stamp(path) for path in {source.path for source in sources}}
     for source in sources:
-        digest.update(f"{source}\n".encode(errors="surrogateescape"))
+        digest.update(f"{source} {stamps[source.path]}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """What changes when a file is written again."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _add_up(
@@ -187,7 +202,10 @@ def _batches(
 def middle_square(image: Image.Image, rotate_deg: float = 0.0) -> Square:
     """The middle of an image whose shorter side has ``SIDE`` pixels, turned first: (SIDE, SIDE, 3)."""
     if rotate_deg:
-        image = image.rotate(rotate_deg, Image.Resampling.BICUBIC, fillcolor=(GREY, GREY, GREY))
+        # Mirrored beyond its border: a plain ground would have an edge, which would turn too.
+        margin = ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
+        image = Image.fromarray(np.pad(np.asarray(image), margin, mode="symmetric"))
+        image = image.rotate(rotate_deg, Image.Resampling.BICUBIC)
     left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
     return np.asarray(image.crop((left, top, left + SIDE, top + SIDE)))
 
@@ -220,7 +238,7 @@ def _load(path: Path | None, print_of: str) -> _Sums | None:
         with np.load(path, allow_pickle=False) as kept:
             found, done, counted, unreadable, n_unreadable = json.loads(str(kept["about"]))
             totals = kept["totals"]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
     named = [(str(name), str(why)) for name, why in unreadable]
     return _Sums(totals, done, counted, named, n_unreadable) if found == print_of else None

@@ -110,6 +110,36 @@ def test_trained_sensitivity_goes_with_natural_images_and_untrained_does_not(res
     assert "random" in said[2]
 
 
+def test_the_verdict_does_not_depend_on_the_order_of_values() -> None:
+    said = []
+    for values in (np.arange(0, 180, 7.5), np.arange(0, 180, 7.5)[::-1]):
+        table = psychophys.measure(
+            values=list(values), parameters={"phase": 2}, layers="blocks.5", device="cpu"
+        )
+        said.append(compare(table)[["layer", "r", "p_shift", "slope", "slope_low"]])
+    first, second = (frame.set_index("layer") for frame in said)
+    assert first.to_numpy() == pytest.approx(second.to_numpy(), rel=1e-4, nan_ok=True)
+
+
+def test_verdicts_say_where_there_is_too_little() -> None:
+    settings = {"parameters": {"phase": 1}, "layers": "blocks.5", "device": "cpu"}
+    few = compare(psychophys.measure(values=12, **settings))
+    assert "12 values are too few for p <= 0.05" in verdicts(few)[0]
+    fewer = compare(psychophys.measure(values=4, **settings))
+    assert "too few values of orientation" in verdicts(fewer)[0]
+    ends = compare(psychophys.measure(dimension="contrast", values=6, **settings))
+    assert set(ends["n_values"]) == {6}
+    assert "p <=" not in verdicts(ends)[0]
+
+
+def test_units_must_agree() -> None:
+    table = psychophys.measure(
+        "test_resnet", "image", "contrast", weights="random", values=3, parameters={"sample": 0}, device="cpu"
+    )
+    with pytest.raises(UsageError, match="measured in factor, the prior in Michelson"):
+        compare(table)
+
+
 def test_the_pixel_baseline_is_that_of_the_image(results: Path) -> None:
     table = psychophys.measure(stimulus="patch", values=24, layers="conv_stem", device="cpu")
     [record] = table.runs.values()

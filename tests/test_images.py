@@ -142,7 +142,8 @@ def test_a_large_folder_is_sampled_evenly(tmp_path: Path) -> None:
         Image.new("L", (40, 40), i).save(tmp_path / f"{i:03}.png")
     chosen = with_images(STIMULI["image"], [tmp_path])
     assert len(chosen.sources) == MOST_PICTURES
-    assert chosen.sources[-1].path.endswith("083.png")
+    assert chosen.sources[0].path.endswith("000.png")
+    assert chosen.sources[7].path.endswith("083.png")
     assert chosen.parameter("sample").high == MOST_PICTURES - 1
 
 

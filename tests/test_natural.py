@@ -138,6 +138,20 @@ def test_the_histogram_turns_with_the_images(oriented: Path) -> None:
         assert distance < 0.2 * 0.5 * np.abs(after - before).sum() * 2.5
 
 
+def test_turning_makes_no_orientations_of_its_own(tmp_path: Path) -> None:
+    for seed in range(8):
+        noise = np.random.default_rng(seed).normal(235, 4, (320, 320, 1)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(np.repeat(noise, 3, axis=2)).save(tmp_path / f"{seed}.png")
+    for scale in SCALES_PIXELS[:2]:
+        density = image_statistics([tmp_path], rotate_deg=30).density("orientation", scale).density
+        assert np.nanmax(density) < 6 * np.nanmean(density)
+
+
+def test_an_even_image_has_no_spectrum(tmp_path: Path) -> None:
+    Image.new("RGB", (256, 256), (90, 90, 90)).save(tmp_path / "grey.png")
+    assert image_statistics([tmp_path]).meta["amplitude_exponent"] == {}
+
+
 def test_rotation_is_counter_clockwise() -> None:
     image = as_image(grating(20, pixels=SIDE))
     rgb = torch.from_numpy(middle_square(image, 30).copy()).permute(2, 0, 1)[None].double() / 255
@@ -189,7 +203,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
     seen: list[int] = []
     resumed = image_statistics([tmp_path], resume=state, progress=lambda done, _: seen.append(done))
     assert seen[0] > BATCH
-    assert not state.exists()
+    assert state.is_file()
     pd.testing.assert_frame_equal(resumed.to_pandas(), whole.to_pandas())
     assert resumed.meta["n_unreadable"] == 1
     state.write_bytes(b"damaged")

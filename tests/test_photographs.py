@@ -177,6 +177,22 @@ def test_images_come_in_order_and_bad_ones_among_them(tmp_path: Path) -> None:
         assert isinstance(made, UnreadableError) or made.width == 32 + number
 
 
+def test_a_damaged_member_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.png", "b.png"):
+            archive.writestr(name, encoded(Image.effect_noise((60, 60), 50)))
+    content = bytearray(path.read_bytes())
+    content[200:260] = b"x" * 60
+    path.write_bytes(content)
+    made = [image for _, image in stream(find_images([path]), decode)]
+    assert [isinstance(image, UnreadableError) for image in made] == [True, False]
+
+
+def test_a_long_strip_takes_no_memory() -> None:
+    assert decode(encoded(Image.new("L", (32, 100_000))), 256).size == (256, 512)
+
+
 def test_a_file_that_goes_away_is_one_that_cannot_be_read(folder: Path) -> None:
     gone = Source(str(folder / "gone.png"))
     [(source, made)] = list(stream([gone], decode))

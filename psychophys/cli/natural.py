@@ -57,6 +57,7 @@ def statistics(
         raise unknown("format", file_format, FORMATS)
     if output != "-":
         check_output(Path(output), file_format)
+        check_output(Path(f"{output}.partial"), "parquet")
     chosen = pick_device(device)
     keep_freed_memory()
     console = Console(stderr=True)
@@ -76,6 +77,7 @@ def statistics(
         sys.stdout.buffer.flush()
     else:
         prior.write(output, file_format)
+        Path(f"{output}.partial").unlink(missing_ok=True)
     if not quiet:
         _summarize_prior(console, prior, output)
 

@@ -49,12 +49,13 @@ class Density:
     unit: str
 
     def at(self, values: Array) -> Array:
-        """Density at any values, linear between the bins' centres; NaN outside an axis with ends."""
+        """Density at any values, linear between the bins' centres; NaN beyond the bins."""
         if self.period is not None:
             return np.asarray(np.interp(values, self.centres, self.density, period=self.period), dtype=float)
-        return np.asarray(
-            np.interp(values, self.centres, self.density, left=np.nan, right=np.nan), dtype=float
-        )
+        found = np.asarray(np.interp(values, self.centres, self.density), dtype=float)
+        half = (self.centres[1] - self.centres[0]) / 2
+        outside = (values < self.centres[0] - half - 1e-9) | (values > self.centres[-1] + half + 1e-9)
+        return np.where(outside, np.nan, found)
 
 
 class Prior(Table):

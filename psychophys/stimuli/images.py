@@ -240,6 +240,9 @@ def with_images(stimulus: Stimulus, paths: Sequence[str | Path]) -> Stimulus:
     found = find_images(paths)
     if len(found) > MOST_PICTURES:
         found = [found[i] for i in np.linspace(0, len(found) - 1, MOST_PICTURES).round().astype(int)]
+    # The first ones are shown unless more are asked for: they too are to be evenly spread.
+    first = np.linspace(0, len(found) - 1, min(len(found), USUAL_PICTURES)).round().astype(int)
+    found = [found[i] for i in dict.fromkeys([*first.tolist(), *range(len(found))])]
     for source in found:
         _square(source, 32, 32)  # Refuses what cannot be read, before anything is measured.
     return _with_pictures(stimulus, Pictures(tuple(found)), _digest(found))
