@@ -134,7 +134,13 @@ def test_verdicts_say_where_there_is_too_little() -> None:
 
 def test_units_must_agree() -> None:
     table = psychophys.measure(
-        "test_resnet", "image", "contrast", weights="random", values=3, parameters={"sample": 0}, device="cpu"
+        "test_resnet",
+        "image",
+        "contrast",
+        weights="random",
+        values=3,
+        parameters={"sample": [0]},
+        device="cpu",
     )
     with pytest.raises(UsageError, match="measured in factor, the prior in Michelson"):
         compare(table)
