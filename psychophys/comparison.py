@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -61,9 +62,15 @@ def compare(
     if frame.empty:
         raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
     rows: list[dict[str, Any]] = []
+    baselines: dict[str, Array | None] = {}
     for run_id, group in frame.groupby("run_id", sort=False):
         density = density_for(group, chosen, scale)
-        pixels = pixel_sensitivity(results.runs[str(run_id)])
+        record = results.runs[str(run_id)]
+        # Runs of several models or weights often show the same images: draw them once.
+        shown = json.dumps([record[key] for key in ("measurement", "input_size")], sort_keys=True)
+        if shown not in baselines:
+            baselines[shown] = pixel_sensitivity(record)
+        pixels = baselines[shown]
         about: dict[Any, Any] = {**group.iloc[0][RUN].to_dict(), "prior": chosen.name}
         first = group[group["layer"] == group["layer"].iloc[0]]
         if pixels is not None:
