@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from psychophys import Observer, load_observer, plan, run
-from psychophys.measurement import CPU_BATCH, GPU_BATCH, render_block
+from psychophys.accumulation import CPU_BATCH, GPU_BATCH, render_block
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import DEFAULT_MODEL, pick_device
 

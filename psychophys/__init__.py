@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from psychophys.observers import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
     from psychophys.priors import Prior, list_priors, load_prior
+    from psychophys.references import REFERENCES, Reference
     from psychophys.results import Results, concat, read
     from psychophys.spec import Measurement, plan
     from psychophys.statistics import image_statistics
@@ -29,6 +30,7 @@ _HOMES = {
     "observers": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
     "priors": ("Prior", "list_priors", "load_prior"),
+    "references": ("REFERENCES", "Reference"),
     "results": ("Results", "concat", "read"),
     "spec": ("Measurement", "plan"),
     "statistics": ("image_statistics",),
@@ -38,6 +40,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "REFERENCES",
     "STIMULI",
     "Measurement",
     "MeasurementError",
@@ -46,6 +49,7 @@ __all__ = [
     "Parameter",
     "Prior",
     "PsychophysError",
+    "Reference",
     "Results",
     "Stimulus",
     "UsageError",

@@ -35,6 +35,8 @@ class Coding:
         shift included; NaN for an axis with ends.
     r_partial
         Correlation given the baseline: ``r`` where that is flat, NaN without one.
+    p_least
+        The smallest ``p_shift`` there can be: 1 / n_values, or more where the prior repeats in a round.
     """
 
     n_values: int
@@ -44,6 +46,7 @@ class Coding:
     slope_high: float
     p_shift: float
     r_partial: float
+    p_least: float
 
 
 def compare_with_prior(
@@ -53,6 +56,7 @@ def compare_with_prior(
     *,
     circular: bool = True,
     seed: int = 0,
+    fewest: int = FEWEST_VALUES,
 ) -> Coding:
     """Compare sensitivities with the density of a prior at the same values, in the order of the values.
 
@@ -62,18 +66,22 @@ def compare_with_prior(
         Shape (n,). Values where one of the first two is not finite, or not over 0, are left out.
     circular
         Whether the values go once round a ring in equal steps.
+    fewest
+        With fewer values nothing is computed, and with fewer than ``FEWEST_VALUES`` no interval.
     """
     good = np.isfinite(sensitivity) & np.isfinite(density) & (sensitivity > 0) & (density > 0)
     s, p = sensitivity[good], density[good]
-    if len(s) < FEWEST_VALUES:
+    if len(s) < fewest:
         nothing = float("nan")
-        return Coding(len(s), *[nothing] * 6)
-    slopes = _slopes(s, p, circular, np.random.default_rng(seed))
+        return Coding(len(s), *[nothing] * 7)
+    enough = len(s) >= FEWEST_VALUES
+    slopes = _slopes(s, p, circular, np.random.default_rng(seed)) if enough else np.empty(0)
     low, high = np.percentile(slopes, INTERVAL_PERCENT) if len(slopes) else (np.nan, np.nan)
     partial = float("nan") if baseline is None else partial_correlation(s, p, baseline[good])
     whole = circular and bool(good.all())
     shift = shift_p_value(s, p) if whole else float("nan")
-    return Coding(len(s), correlation(s, p), slope(s, p), float(low), float(high), shift, partial)
+    least = _share_of_repeats(p) if whole else float("nan")
+    return Coding(len(s), correlation(s, p), slope(s, p), float(low), float(high), shift, partial, least)
 
 
 def correlation(a: Array, b: Array) -> float:
@@ -116,6 +124,11 @@ def shift_p_value(sensitivity: Array, density: Array) -> float:
         return float("nan")
     shifted = [correlation(np.roll(sensitivity, k), density) for k in range(len(sensitivity))]
     return float(np.mean(np.array(shifted) >= observed - 1e-12))
+
+
+def _share_of_repeats(density: Array) -> float:
+    """Share of circular shifts that leave a density as it is."""
+    return float(np.mean([np.allclose(np.roll(density, k), density) for k in range(len(density))]))
 
 
 def _slopes(s: Array, p: Array, circular: bool, generator: np.random.Generator) -> Array:

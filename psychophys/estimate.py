@@ -14,9 +14,9 @@ from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from psychophys.accumulation import CPU_BATCH
 from psychophys.catalog import has_pretrained
 from psychophys.jobs import Task
-from psychophys.measurement import CPU_BATCH
 from psychophys.observers import is_embedded, is_source, pick_device
 
 COST = {"jvp": 3.0, "central": 2.2, "chained": 1.2}

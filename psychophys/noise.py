@@ -1,22 +1,38 @@
 """Noise models: from responses and their derivatives to Fisher information and thresholds.
 
-A noise model says how one sample contributes to Fisher information at unit noise, and by what the
-layer's noise variance then divides it. A new model is one :class:`Noise` and one entry in the table.
+The noise of most models is independent between units: a function gives each unit's variance at unit
+noise, and information, linear read-out and its variance all follow from it. Two need more than one
+image's response: ``input`` (see :mod:`psychophys.propagation`) and ``empirical``
+(see :mod:`psychophys.covariance`). A new model is one :class:`Noise` and one entry in the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.errors import unknown
+from psychophys.errors import UsageError, unknown
 
 Array = NDArray[np.float64]
+Options = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number of a noise model besides its level."""
+
+    name: str
+    unit: str
+    default: float
+    low: float
+    high: float
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -27,20 +43,59 @@ class Noise:
     ----------
     formula, source
         Fisher information as printed, and where it is from.
-    level_unit
-        What the noise level is measured in.
-    information
-        ``(response, tangent) -> J at unit noise``: shapes (N, F), (N, F) -> (N,).
-    variance
-        ``(level, response_rms) -> noise variance`` of a layer.
+    level_unit, level
+        What the noise level is measured in, and its value when nothing is said.
+    scale
+        ``(level, response_rms) -> variance`` of a layer: what information at unit noise is divided by.
+    unit_variance
+        ``(response, options) -> variance of each unit`` at unit noise, shapes (N, F) -> (N, F); None
+        where all are 1.
+    options
+        Numbers besides the level.
+    independent
+        Whether the noise is independent between units, so that one image's response says all.
     """
 
     name: str
     formula: str
     level_unit: str
     source: str
-    information: Callable[[Tensor, Tensor], Tensor]
-    variance: Callable[[float, float], float]
+    scale: Callable[[float, float], float]
+    unit_variance: Callable[[Tensor, Options], Tensor] | None = None
+    options: tuple[Option, ...] = ()
+    level: float = 1.0
+    independent: bool = True
+
+    def option(self, name: str) -> Option:
+        """Return the option of that name."""
+        known = {option.name: option for option in (*self.options, DIFFERENTIAL)}
+        if name not in known:
+            raise unknown(f"option of {self.name} noise", name, known)
+        return known[name]
+
+    def settings(self, given: Options) -> dict[str, float]:
+        """Every option's value, with what is given checked."""
+        settings = {option.name: option.default for option in (*self.options, DIFFERENTIAL)}
+        for name, value in given.items():
+            option = self.option(name)
+            if not isinstance(value, Real) or not option.low <= value <= option.high:
+                raise UsageError(
+                    f"{name} {value} of {self.name} noise cannot be used",
+                    f"Give a number from {option.low:g} to {option.high:g}.",
+                )
+            settings[name] = float(value)
+        return settings
+
+
+DIFFERENTIAL = Option(
+    "differential",
+    "the dimension's unit, squared",
+    0.0,
+    0.0,
+    1e100,
+    "epsilon of differential correlations: J becomes J / (1 + epsilon J) (Moreno-Bote et al. 2014)",
+)
+"""Every model takes it: noise along the derivative itself, which no read-out can average away."""
 
 
 def squared_norm(rows: Tensor) -> Tensor:
@@ -49,8 +104,48 @@ def squared_norm(rows: Tensor) -> Tensor:
     return norms.square()
 
 
-def _isotropic(_response: Tensor, tangent: Tensor) -> Tensor:
-    return squared_norm(tangent)
+def information(noise: Noise, options: Options, response: Tensor, tangent: Tensor) -> Tensor:
+    """Fisher information of each image at unit noise: (N, F), (N, F) -> (N,)."""
+    if noise.unit_variance is None:
+        return squared_norm(tangent)
+    response, tangent = rectified(options, response, tangent)
+    j = (tangent.square() / noise.unit_variance(response, options)).sum(dim=1)
+    return torch.where((response < 0).any(dim=1), torch.nan, j)
+
+
+def rectified(options: Options, response: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
+    """Responses and derivatives after max(r, 0), where the option ``rectify`` asks for it."""
+    if not options.get("rectify"):
+        return response, tangent
+    return response.clamp(min=0), torch.where(response > 0, tangent, 0)
+
+
+def read_out(noise: Noise, options: Options, response: Tensor, tangent: Tensor) -> Tensor:
+    """Weights of the ideal linear observer at unit noise, inverse variance times derivative: (N, F)."""
+    if noise.unit_variance is None:
+        return tangent
+    response, tangent = rectified(options, response, tangent)
+    return tangent / noise.unit_variance(response, options)
+
+
+def read_out_variance(noise: Noise, options: Options, weights: Tensor, response: Tensor) -> Tensor:
+    """Variance of ``weights @ response`` at unit noise: (N, F), (N, F) -> (N,)."""
+    if noise.unit_variance is None:
+        return squared_norm(weights)
+    response, _ = rectified(options, response, response)
+    return (weights.square() * noise.unit_variance(response, options)).sum(dim=1)
+
+
+def saturated(fisher_information: Array, differential: float) -> Array:
+    """J under differential correlations of strength ``differential``: J / (1 + epsilon J)."""
+    return fisher_information / (1 + differential * fisher_information)
+
+
+def _floored(response: Tensor, options: Options) -> Tensor:
+    # The floor goes with the image's own response, so that units of activation do not matter.
+    rms = torch.linalg.vector_norm(response, dim=1, keepdim=True) / response.shape[1] ** 0.5
+    floor = torch.clamp(options["floor"] * rms, min=torch.finfo(response.dtype).tiny)
+    return torch.maximum(response, floor)
 
 
 _BENJAMIN = "Benjamin et al. 2022, Nat Commun 13:7972"
@@ -63,7 +158,6 @@ NOISE: dict[str, Noise] = {
             "J = |dr/dtheta|^2 / (level * r.m.s. response of the layer)^2",
             "fraction of the layer's r.m.s. response",
             _BENJAMIN + ", with sigma in units of each layer's response",
-            _isotropic,
             lambda level, response_rms: (level * response_rms) ** 2,
         ),
         Noise(
@@ -71,8 +165,65 @@ NOISE: dict[str, Noise] = {
             "J = |dr/dtheta|^2 / level^2",
             "activation units",
             _BENJAMIN,
-            _isotropic,
             lambda level, _response_rms: level**2,
+        ),
+        Noise(
+            "poisson",
+            "J = sum over units of (dr/dtheta)^2 / (level * max(r, floor))",
+            "Fano factor: variance over mean, in activation units",
+            "Seung & Sompolinsky 1993, PNAS 90:10749",
+            lambda level, _response_rms: level,
+            _floored,
+            (
+                Option(
+                    "floor",
+                    "fraction of the image's r.m.s. response",
+                    0.01,
+                    1e-6,
+                    1e6,
+                    "least mean that a unit's variance goes with",
+                ),
+                Option("rectify", "0 or 1", 0.0, 0.0, 1.0, "1: negative responses count as 0"),
+            ),
+        ),
+        Noise(
+            "input",
+            "J = dr' (level^2 A A' + response^2 I)^-1 dr, A = dr/dpixels",
+            "s.d. of every pixel and channel, image values being 0 to 1",
+            "Beck, Bejjanki & Pouget 2011, Neural Comput 23:1484; Golub & Meurant 2010 for the bounds",
+            lambda _level, _response_rms: 1.0,
+            options=(
+                Option(
+                    "response",
+                    "fraction of the r.m.s. response to the image",
+                    0.1,
+                    0.0,
+                    1e6,
+                    "s.d. of the noise that the layer adds",
+                ),
+                Option("tolerance", "fraction of J", 0.01, 1e-8, 0.5, "gap of the bounds on J to stop at"),
+                Option("iterations", "steps", 300.0, 1.0, 1e5, "of conjugate gradients at most"),
+            ),
+            level=0.02,
+            independent=False,
+        ),
+        Noise(
+            "empirical",
+            "J = dr' C^-1 dr, C the covariance over nuisance samples, shrunk towards the identity",
+            "multiple of the nuisance samples' own s.d.",
+            "Kanitscheider et al. 2015, PLoS Comput Biol 11:e1004218; Ledoit & Wolf 2004 for the shrinkage",
+            lambda level, _response_rms: level**2,
+            options=(
+                Option(
+                    "shrinkage",
+                    "0 to 1",
+                    -1.0,
+                    -1.0,
+                    1.0,
+                    "weight of the identity; under 0: Ledoit & Wolf's; 0 needs more samples than units",
+                ),
+            ),
+            independent=False,
         ),
     )
 }

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -15,8 +16,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from psychophys.errors import UsageError
 from psychophys.files import write_atomically
+from psychophys.human import PIXELS_PER_DEGREE, Matched, match
 from psychophys.priors import Density
-from psychophys.results import Results
+from psychophys.results import SCHEMA, Results
 from psychophys.summary import run_name, summarize
 from psychophys.tables import check_output
 
@@ -52,48 +54,105 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         write_atomically(Path(path), lambda stream: figure.savefig(stream, format=chosen, dpi=200))
 
 
-def plot_thresholds(results: Results) -> Figure:
+def plot_thresholds(
+    results: Results, *, human: bool = False, pixels_per_degree: float = PIXELS_PER_DEGREE
+) -> Figure:
     """Thresholds over the dimension by layer, sensitivity as a map, and an index over depth.
 
     Parameters
     ----------
     results
         Of at most ``MOST_RUNS`` runs over the same dimension.
+    human
+        Draw human thresholds beside, scaled to the layers' mean log threshold. Contrast is then drawn over
+        frequency, across runs that differ in frequency alone.
+    pixels_per_degree
+        Of visual angle; decides the frequency in cycles/deg.
     """
+    beside = match(results, pixels_per_degree) if human else []
+    if human:
+        rows = pd.concat([matched.rows for matched in beside])
+        results = Results(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False), {})
     frame = _checked(results.to_pandas())
     runs = [run for _, run in frame.groupby("run_id", sort=False)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 2.1 * (len(runs) + 1)), layout="constrained")
         grid = figure.subplots(len(runs) + 1, 2, squeeze=False)
-        for (left, right), run in zip(grid[:-1], runs, strict=True):
+        for number, ((left, right), run) in enumerate(zip(grid[:-1], runs, strict=True)):
             _draw_curves(left, run, "threshold")
+            if human:
+                _draw_human(left, beside[number])
             _log_scale(left)
             left.set_ylabel(f"threshold ({run['unit'].iloc[0]})")
             left.set_title(run_name(run.iloc[0]))
             _draw_map(right, run)
+            if human:
+                _label_axis(beside[number], left, right)
         _draw_index(grid[-1][0], results)
         _draw_legend(grid[-1][1], frame)
     return figure
 
 
-def plot_comparison(results: Results, comparison: pd.DataFrame, density: Density) -> Figure:
-    """The prior and each layer's sensitivity, and their correlation over depth."""
-    frame = _checked(results.to_pandas())
+def plot_comparison(
+    results: Results,
+    comparison: pd.DataFrame,
+    density: Density | None = None,
+    *,
+    pixels_per_degree: float = PIXELS_PER_DEGREE,
+) -> Figure:
+    """The prior or human sensitivity and each layer's, and their correlation over depth.
+
+    Parameters
+    ----------
+    density
+        Of the prior. Default: human sensitivity in its place.
+    pixels_per_degree
+        Of visual angle, for human sensitivity; decides the frequency in cycles/deg.
+    """
+    beside = match(results, pixels_per_degree) if density is None else []
+    frame = _checked(results.to_pandas() if density else pd.concat([matched.rows for matched in beside]))
     runs = [run for _, run in frame.groupby("run_id", sort=False)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 2.3 * (len(runs) + 1)), layout="constrained")
         grid = figure.subplots(len(runs) + 1, 1, squeeze=False)[:, 0]
-        for axes, run in zip(grid[:-1], runs, strict=True):
+        for number, (axes, run) in enumerate(zip(grid[:-1], runs, strict=True)):
             _draw_curves(axes, run.assign(share=_share(run)), "share")
-            values = np.sort(run["value"].unique())
-            shown = (density.centres >= values[0]) & (density.centres <= values[-1])
-            share = density.density[shown] / np.nanmean(density.at(values))
-            axes.plot(density.centres[shown], share, color="black", linewidth=1.5, label="prior")
-            axes.set_ylabel("sensitivity or density\nover its mean")
+            _draw_density(axes, run, density or beside[number].curve, "prior" if density else "human")
+            axes.set_ylabel(f"sensitivity{' or density' if density else ''}\nover its mean")
             axes.set_title(run_name(run.iloc[0]))
-            axes.legend(loc="upper center")
-        _draw_r(grid[-1], comparison)
+            if density is None:
+                _label_axis(beside[number], axes)
+        _draw_r(grid[-1], comparison, "the prior" if density else "human sensitivity")
     return figure
+
+
+def _draw_density(axes: Axes, run: pd.DataFrame, density: Density, label: str) -> None:
+    values = np.sort(run["value"].unique())
+    shown = (density.centres >= values[0]) & (density.centres <= values[-1])
+    share = density.density[shown] / np.nanmean(density.at(values))
+    axes.plot(density.centres[shown], share, color="black", linewidth=1.5, label=label)
+    axes.legend(loc="upper center")
+
+
+def _draw_human(axes: Axes, matched: Matched) -> None:
+    """Human thresholds, scaled to the layers' mean over the values that both have."""
+    values, sensitivity = matched.curve.centres, matched.curve.density
+    known = np.isfinite(sensitivity) & (sensitivity > 0)
+    limits = matched.rows["threshold"].where(np.isfinite(matched.rows["threshold"]))
+    limits = limits[(limits > 0) & matched.rows["value"].isin(values[known])]
+    if limits.empty:
+        return
+    human = np.where(known, -np.log(np.where(known, sensitivity, 1)), np.nan)
+    scaled = np.exp(human - np.nanmean(human) + np.log(limits).mean())
+    axes.plot(values, scaled, color="black", linewidth=1.5, linestyle="--", label="human (scaled)")
+    axes.legend(loc="best")
+
+
+def _label_axis(matched: Matched, *every: Axes) -> None:
+    """Say what a curve across runs is over."""
+    if matched.across:
+        for axes in every:
+            axes.set_xlabel(f"{matched.reference.axis} ({matched.reference.axis_unit})")
 
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +255,7 @@ def _draw_legend(axes: Axes, frame: pd.DataFrame) -> None:
     axes.legend(loc="center left")
 
 
-def _draw_r(axes: Axes, comparison: pd.DataFrame) -> None:
+def _draw_r(axes: Axes, comparison: pd.DataFrame, what: str) -> None:
     for number, (_, run) in enumerate(comparison.groupby("run_id", sort=False)):
         layers = run[run["layer_index"] >= 0]
         axes.plot(layers["layer_depth"], layers["r"], marker=".", linewidth=1, **_line(number, run))
@@ -207,5 +266,5 @@ def _draw_r(axes: Axes, comparison: pd.DataFrame) -> None:
     axes.set_ylim(-1.05, 1.05)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("depth (0 first layer, 1 last)")
-    axes.set_ylabel("r with the prior")
+    axes.set_ylabel(f"r with {what}")
     axes.legend(loc="lower right")

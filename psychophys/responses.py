@@ -87,13 +87,14 @@ def jvp(observer: Observer, layers: Sequence[Layer], render: Render, block: Bloc
             ):
                 observer.model(observer.preprocess(stimulus))
         except (NotImplementedError, RuntimeError) as error:
-            if _is_unsupported(error):
+            if is_unsupported(error):
                 raise NoForwardDerivativeError(str(error)) from error
             raise
     return 1.0
 
 
-def _is_unsupported(error: Exception) -> bool:
+def is_unsupported(error: Exception) -> bool:
+    """Whether an error says that an operation has no forward-mode derivative."""
     text = str(error).lower()
     return isinstance(error, NotImplementedError) or "forward ad" in text or "forward mode" in text
 

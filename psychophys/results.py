@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from psychophys.errors import UsageError
 from psychophys.tables import Column, NotOursError, Table, read_table
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 METADATA_KEY = b"psychophys"
 
 
@@ -37,14 +37,29 @@ COLUMNS = (
     Column("fisher_information", _NUMBER, "1/unit^2", "J, averaged over the samples"),
     Column("sensitivity", _NUMBER, "1/unit", "square root of J"),
     Column("threshold", _NUMBER, "unit", "d' / sqrt(J)"),
-    Column("threshold_low", _NUMBER, "unit", "lower end of the interval; empty if none was asked for"),
+    Column(
+        "threshold_low",
+        _NUMBER,
+        "unit",
+        "lower end of the interval over nuisance samples; empty with one sample",
+    ),
     Column("threshold_high", _NUMBER, "unit", "upper end"),
+    Column("retained_information", _NUMBER, "0-1", "J over that of the pixels (input noise alone)"),
+    Column(
+        "solver_gap", _NUMBER, "0-1", "between the bounds on J, over J; J is the lower (input noise alone)"
+    ),
     Column("response_rms", _NUMBER, "activation", "r.m.s. response of the layer over all images shown"),
     Column("noise", _TEXT, "", "noise model"),
     Column("noise_level", _NUMBER, "noise model's", ""),
     Column("criterion_dprime", _NUMBER, "d'", ""),
     Column("estimator", _TEXT, "", "what was used: central where jvp was not possible"),
-    Column("status", _TEXT, "", "ok; insensitive (does not depend on the dimension); not_finite"),
+    Column(
+        "status",
+        _TEXT,
+        "",
+        "ok; insensitive (does not depend on the dimension); not_finite; negative (responses, under poisson "
+        "noise); not_converged",
+    ),
 )
 SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
 

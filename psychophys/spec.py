@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,10 @@ from psychophys.responses import get_estimator
 from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
 
 Values = int | float | Sequence[float] | None
+MOST_SAMPLES = 1024
+"""Nuisance samples beyond which ``precision`` is given up."""
+FEWEST_SAMPLES = 3
+"""For a covariance, of which each sample is left out once."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,15 @@ class Measurement:
         Values of every other parameter; all combinations are averaged over.
     step
         Half-width of a central difference, in the dimension's unit.
-    noise_level
-        In the unit of the noise model.
+    noise_level, noise_options
+        In the units of the noise model.
     dprime
         Criterion d' of the threshold.
+    confidence
+        Of intervals.
+    precision
+        Half-width of intervals, as a fraction of the threshold, until which samples are added; None
+        to take those of ``parameters`` alone.
     """
 
     stimulus: Stimulus
@@ -50,7 +59,10 @@ class Measurement:
     step: float = 1e-2
     noise: str = "relative"
     noise_level: float = 1.0
+    noise_options: Mapping[str, float] = field(default_factory=dict)
     dprime: float = 1.0
+    confidence: float = 0.95
+    precision: float | None = None
     preset: str = ""
 
     @property
@@ -62,6 +74,32 @@ class Measurement:
     def samples(self) -> list[dict[str, float]]:
         """Every combination of the other parameters' values."""
         return self.stimulus.samples(self.parameters)
+
+    @property
+    def nuisance(self) -> tuple[bool, ...]:
+        """Which parameters stand for all their values: those that are resampled for intervals."""
+        return tuple(name in self.stimulus.nuisance for name in self.parameters)
+
+    def enlarged(self) -> Measurement | None:
+        """The same with twice as many values of a nuisance parameter, the present ones among them.
+
+        None where none is on its usual grid, or no more can be drawn.
+        """
+        fewest: tuple[int, str, tuple[float, ...]] | None = None
+        for name in self.stimulus.nuisance:
+            values = self.parameters.get(name, ())
+            parameter = self.stimulus.parameter(name)
+            if not values or not np.allclose(values, parameter.grid(len(values))):
+                continue
+            count = 2 * len(values)
+            if not parameter.measurable:
+                count = min(count, int(parameter.high) + 1)
+            samples = len(self.samples) // len(values) * count
+            if count > len(values) and samples <= MOST_SAMPLES and (fewest is None or count < fewest[0]):
+                fewest = count, name, parameter.grid(count)
+        if fewest is None:
+            return None
+        return replace(self, parameters={**self.parameters, fewest[1]: fewest[2]})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance and the run id."""
@@ -164,8 +202,11 @@ def plan(
     estimator: str | None = None,
     step: float | None = None,
     noise: str | None = None,
-    noise_level: float = 1.0,
+    noise_level: float | None = None,
+    noise_options: Mapping[str, float] | None = None,
     dprime: float = 1.0,
+    confidence: float = 0.95,
+    precision: float | None = None,
     preset: str | None = None,
     images: Sequence[str | Path] = (),
 ) -> Measurement:
@@ -190,8 +231,14 @@ def plan(
         ``jvp`` (exact), ``central`` or ``chained``.
     step
         Half-width of the central difference, in the dimension's unit.
-    noise, noise_level, dprime
+    noise, noise_level, noise_options
         See :mod:`psychophys.noise`.
+    dprime
+        Criterion d' of the threshold.
+    confidence
+        Of the thresholds' intervals, from a bootstrap over nuisance samples.
+    precision
+        Add nuisance samples until every interval's half-width is this fraction of its threshold.
     preset
         Name of a published experiment whose settings replace the defaults.
     images
@@ -212,6 +259,7 @@ def plan(
         values = base.get("values", measured.count)
     grid = measured.grid(int(values)) if isinstance(values, Integral) else _floats(measured.name, values)
     given = {**base.get("parameters", {}), **(parameters or {})}
+    model = get_noise(noise or base.get("noise", "relative"))
     measurement = Measurement(
         stimulus=chosen,
         dimension=measured.name,
@@ -220,9 +268,12 @@ def plan(
         layers=(layers,) if isinstance(layers, str) else tuple(layers),
         estimator=estimator or base.get("estimator", "jvp"),
         step=_positive("step", step if step is not None else base.get("step", measured.step)),
-        noise=noise or base.get("noise", "relative"),
-        noise_level=_positive("noise level", noise_level),
+        noise=model.name,
+        noise_level=_positive("noise level", model.level if noise_level is None else noise_level),
+        noise_options=model.settings(noise_options or {}),
         dprime=_positive("d'", dprime),
+        confidence=_share("confidence", confidence),
+        precision=None if precision is None else _share("precision", precision),
         preset=preset or "",
     )
     check(measurement)
@@ -234,7 +285,7 @@ def check(measurement: Measurement, shorter_side: int | None = None) -> None:
     if not measurement.layers or not all(measurement.layers):
         raise UsageError(f"no layers in {measurement.layers}", "Give default, all or glob patterns.")
     get_estimator(measurement.estimator)
-    get_noise(measurement.noise)
+    _check_noise(measurement)
     images = math.prod(map(len, measurement.parameters.values()), start=len(measurement.values))
     if images > MOST_VALUES:
         raise UsageError(f"{images:,} combinations of values", f"Ask for at most {MOST_VALUES:,}.")
@@ -246,6 +297,25 @@ def check(measurement: Measurement, shorter_side: int | None = None) -> None:
                 {**_defaults(measurement.stimulus), **sample, measurement.dimension: value},
                 shorter_side,
             )
+
+
+def _check_noise(measurement: Measurement) -> None:
+    noise, estimator = measurement.noise, measurement.estimator
+    get_noise(noise).settings(measurement.noise_options)
+    if noise == "input" and estimator != "jvp":
+        raise UsageError(f"input noise cannot use estimator {estimator}", "Use --estimator jvp.")
+    if noise == "empirical" and estimator == "chained":
+        raise UsageError("empirical noise cannot use estimator chained", "Use jvp or central.")
+    if noise == "empirical" and len(measurement.samples) < FEWEST_SAMPLES:
+        raise UsageError(
+            f"empirical noise with {len(measurement.samples)} samples",
+            f"Give {FEWEST_SAMPLES} or more: --phases, --set sample=..., --images.",
+        )
+    if measurement.precision is not None and measurement.enlarged() is None:
+        raise UsageError(
+            f"nothing to add until precision {measurement.precision:g}",
+            "Use a stimulus with phases, samples or images, and give their number, not a list.",
+        )
 
 
 def grid_step(values: Sequence[float]) -> float:
@@ -313,6 +383,12 @@ def _floats(name: str, value: Values) -> tuple[float, ...]:
         return tuple(float(item) for item in items)
     except (TypeError, ValueError):
         raise UsageError(f"{name} {items!r} is not a list of numbers") from None
+
+
+def _share(name: str, value: float) -> float:
+    if not 0 < value < 1:
+        raise UsageError(f"{name} {value:g} cannot be used", "Give a number between 0 and 1.")
+    return float(value)
 
 
 def _positive(name: str, value: float) -> float:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from psychophys.errors import unknown
+from psychophys.indices import INDICES, is_cardinal, is_oblique
 from psychophys.results import Results
 
 Array = NDArray[np.float64]
 
-AXIS_TOLERANCE_DEG = 7.5
-"""Orientations this near to 0/90 count as cardinal, this near to 45/135 as oblique."""
+FEW_SAMPLES_ERROR = 0.05
+"""Relative error of thresholds from which the nuisance samples are said to be too few."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
 LAYER = ["run_id", "layer"]
 
 
 @dataclass(frozen=True)
-class Index:
+class Ranking:
     """One number for a run, by which runs can be ranked."""
 
     name: str
@@ -29,29 +32,13 @@ class Index:
     ascending: bool
 
 
-INDICES = (
-    Index("ratio", "cardinal over oblique sensitivity, in the layer where it is highest", False),
-    Index("ratio_last", "cardinal over oblique sensitivity in the last layer", False),
-    Index("threshold_last", "mean threshold of the last layer", True),
-    Index("threshold_best", "mean threshold of the layer that discriminates most finely", True),
-    Index("anisotropy", "best over worst sensitivity in the last layer", False),
+RANKINGS = (
+    Ranking("ratio", "cardinal over oblique sensitivity, in the layer where it is highest", False),
+    Ranking("ratio_last", "cardinal over oblique sensitivity in the last layer", False),
+    Ranking("threshold_last", "mean threshold of the last layer", True),
+    Ranking("threshold_best", "mean threshold of the layer that discriminates most finely", True),
+    Ranking("anisotropy", "s.d. over mean of sensitivity, over the values, in the last layer", False),
 )
-
-
-def is_cardinal(orientation_deg: Array) -> NDArray[np.bool_]:
-    """The values nearest to 0 or 90 deg, if within ``AXIS_TOLERANCE_DEG``."""
-    return _nearest(orientation_deg, 0.0)
-
-
-def is_oblique(orientation_deg: Array) -> NDArray[np.bool_]:
-    """The values nearest to 45 or 135 deg, if within ``AXIS_TOLERANCE_DEG``."""
-    return _nearest(orientation_deg, 45.0)
-
-
-def _nearest(orientation_deg: Array, axis_deg: float) -> NDArray[np.bool_]:
-    distance = np.abs((orientation_deg - axis_deg + 45) % 90 - 45)
-    near = distance <= distance.min() + 1e-9
-    return np.asarray(near & (distance <= AXIS_TOLERANCE_DEG), dtype=bool)
 
 
 def summarize(results: Results) -> pd.DataFrame:
@@ -62,17 +49,21 @@ def summarize(results: Results) -> pd.DataFrame:
     DataFrame
         ``run_id, model, weights, seed, checkpoint, step, stimulus, dimension, unit, layer, n_features,
         estimator, status``;
-        ``mean_threshold`` over the values; for orientation ``cardinal_threshold``,
-        ``oblique_threshold`` and ``cardinal_oblique_ratio`` (of mean sensitivity); for every
-        dimension ``best_value``, ``worst_value`` (smallest and largest threshold) and
-        ``best_worst_ratio`` of their sensitivities.
+        ``mean_threshold`` over the values; for orientation ``cardinal_threshold`` and
+        ``oblique_threshold``; for every dimension ``best_value``, ``worst_value`` (smallest and largest
+        threshold) and ``best_worst_ratio`` of their sensitivities; every index of
+        :data:`psychophys.indices.INDICES` that applies, with its interval in ``<index>_low`` and
+        ``<index>_high`` (NaN with one nuisance sample).
     """
     frame = results.to_pandas()
-    rows = [_layer_row(group) for _, group in frame.groupby(LAYER, sort=False)]
+    rows = []
+    for (run_id, layer), group in frame.groupby(LAYER, sort=False):
+        intervals = results.runs.get(str(run_id), {}).get("indices", {}).get(str(layer), {})
+        rows.append(_layer_row(group, intervals))
     return pd.DataFrame(rows)
 
 
-def _layer_row(group: pd.DataFrame) -> dict[str, object]:
+def _layer_row(group: pd.DataFrame, intervals: Mapping[str, Sequence[float]]) -> dict[str, object]:
     first = group.iloc[0]
     value = group["value"].to_numpy(dtype=float)
     limit = group["threshold"].to_numpy(dtype=float)
@@ -85,7 +76,10 @@ def _layer_row(group: pd.DataFrame) -> dict[str, object]:
         cardinal, oblique = is_cardinal(value), is_oblique(value)
         row["cardinal_threshold"] = _mean(limit[cardinal])
         row["oblique_threshold"] = _mean(limit[oblique])
-        row["cardinal_oblique_ratio"] = _ratio(_mean(sensitivity[cardinal]), _mean(sensitivity[oblique]))
+    for index in INDICES.values():
+        if index.applies(str(first["dimension"])):
+            row[index.name] = float(index.compute(value, sensitivity))
+            row[f"{index.name}_low"], row[f"{index.name}_high"] = intervals.get(index.name, (np.nan, np.nan))
     finite = np.isfinite(sensitivity).any()
     best = int(np.nanargmax(sensitivity)) if finite else 0
     worst = int(np.nanargmin(sensitivity)) if finite else 0
@@ -103,7 +97,7 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def rank(results: Results, sort: str | None = None, top: int | None = None) -> pd.DataFrame:
-    """One row for each run, ordered by one of ``INDICES``.
+    """One row for each run, ordered by one of ``RANKINGS``.
 
     Parameters
     ----------
@@ -118,7 +112,7 @@ def rank(results: Results, sort: str | None = None, top: int | None = None) -> p
         What was measured, ``layers`` (how many), ``last_layer``, ``ratio_layer`` (where ``ratio`` is
         reached), and every index; runs without the index come last.
     """
-    orders = {index.name: index for index in INDICES}
+    orders = {index.name: index for index in RANKINGS}
     if sort is not None and sort not in orders:
         raise unknown("index", sort, orders)
     frame = pd.DataFrame([_run_row(group) for _, group in summarize(results).groupby("run_id", sort=False)])
@@ -137,7 +131,7 @@ def _run_row(group: pd.DataFrame) -> dict[str, object]:
     row["ratio"], row["ratio_last"] = ratios.max(), ratios.iloc[-1]
     row["threshold_last"] = last["mean_threshold"]
     row["threshold_best"] = group["mean_threshold"].min()
-    row["anisotropy"] = last["best_worst_ratio"]
+    row["anisotropy"] = last["anisotropy"]
     return row
 
 
@@ -178,6 +172,63 @@ def conclusions(results: Results) -> list[str]:
     return [_conclusion(group) for _, group in summary.groupby("run_id", sort=False)]
 
 
+def cautions(results: Results) -> list[str]:
+    """What a reader should know of the numbers: too few samples, layers left out, solvers that stopped."""
+    said = []
+    frame = results.to_pandas()
+    for run_id, run in frame.groupby("run_id", sort=False):
+        record = results.runs.get(str(run_id), {})
+        said += [_few_samples(run, record), _not_precise(run, record), *_statuses(run)]
+    return list(dict.fromkeys(filter(None, said)))
+
+
+def _few_samples(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
+    errors = {layer: e for layer, e in record.get("halves_error", {}).items() if e > FEW_SAMPLES_ERROR}
+    if not errors:
+        return ""
+    worst = max(errors, key=lambda layer: errors[layer])
+    return (
+        f"{run_name(run.iloc[0])}: {run['n_samples'].iloc[0]} samples are few for {len(errors)} of "
+        f"{run['layer'].nunique()} layers: by their halves, thresholds are uncertain by up to "
+        f"{errors[worst]:.0%} ({worst}). Give more (--phases, --set sample=...), or --until-precision."
+    )
+
+
+def _not_precise(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
+    wanted = record.get("measurement", {}).get("precision")
+    if not wanted:
+        return ""
+    width = (run["threshold_high"] - run["threshold_low"]) / 2 / run["threshold"]
+    wide = run[width > wanted]
+    if wide.empty:
+        return ""
+    return (
+        f"{run_name(run.iloc[0])}: precision {wanted:.1%} is not reached at {len(wide)} of {len(run)} values "
+        f"with {run['n_samples'].iloc[0]} samples, the most that can be drawn; the widest is "
+        f"{width.max():.1%} ({run['layer'].iloc[int(np.nanargmax(width))]})."
+    )
+
+
+def _statuses(run: pd.DataFrame) -> list[str]:
+    by_layer = run.groupby("layer", sort=False)[["status", "solver_gap"]].first()
+    negative = list(by_layer.index[by_layer["status"] == "negative"])
+    open_ = list(by_layer.index[by_layer["status"] == "not_converged"])
+    who, said = run_name(run.iloc[0]), []
+    if negative:
+        said.append(
+            f"{who}: no poisson noise for {len(negative)} layers with negative responses "
+            f"({', '.join(negative[:3])}{', ...' if len(negative) > 3 else ''}); "
+            "--noise-option rectify=1 counts these as 0."
+        )
+    if open_:
+        gap = run[run["layer"].isin(open_)]["solver_gap"].max()
+        said.append(
+            f"{who}: the solver has not converged in {len(open_)} layers ({', '.join(open_[:3])}): J may be "
+            f"up to {gap / max(1 - gap, 1e-9):.0%} larger. Give --noise-option iterations=1000."
+        )
+    return said
+
+
 def run_name(row: pd.Series) -> str:
     """A run in a few words: model, weights and step."""
     step = f", step {row['step']:g}" if pd.notna(row["step"]) else ""
@@ -187,7 +238,7 @@ def run_name(row: pd.Series) -> str:
 def _conclusion(group: pd.DataFrame) -> str:
     first = group.iloc[0]
     who = run_name(first)
-    good = group[group["status"] == "ok"]
+    good = group[group["status"].isin(("ok", "not_converged"))]
     if good.empty:
         return f"{who}: no layer depends on {first['dimension']}."
     ratios = good["cardinal_oblique_ratio"] if first["dimension"] == "orientation" else pd.Series(dtype=float)
@@ -198,11 +249,20 @@ def _conclusion(group: pd.DataFrame) -> str:
             f"{who}: sensitivity at cardinal over oblique orientations goes from "
             f"{start['cardinal_oblique_ratio']:.2f} in {start['layer']} to "
             f"{end['cardinal_oblique_ratio']:.2f} in {end['layer']}, and is highest in {top['layer']} "
-            f"({top['cardinal_oblique_ratio']:.2f})."
+            f"({top['cardinal_oblique_ratio']:.2f}{_interval(top, 'cardinal_oblique_ratio')})."
         )
     fine = good.iloc[int(np.nanargmin(good["mean_threshold"]))]
-    return (
+    said = (
         f"{who}: {first['dimension']} is told apart most finely in {fine['layer']} (mean threshold "
         f"{fine['mean_threshold']:.3g} {fine['unit']}); there the sensitivity is highest at "
         f"{fine['best_value']:.4g} and lowest at {fine['worst_value']:.4g} {fine['unit']}."
     )
+    if pd.notna(fine.get("weber_slope")):
+        slope = f"{fine['weber_slope']:.2f}{_interval(fine, 'weber_slope')}"
+        said += f" Thresholds go with {first['dimension']} to the power {slope}; 1 is Weber's law."
+    return said
+
+
+def _interval(row: pd.Series, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if pd.isna(low) else f", interval {low:.2f} to {high:.2f}"

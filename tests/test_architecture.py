@@ -12,14 +12,16 @@ import psychophys
 
 ROOT = Path(psychophys.__file__).parent
 LEVELS = (
-    ("errors", "memory", "files", "coding"),
+    ("errors", "memory", "files", "coding", "covariance", "indices", "uncertainty"),
     ("tables", "photographs"),
     ("stimuli", "noise", "checkpoints", "priors"),
-    ("observers", "sheet", "natural"),
+    ("observers", "sheet", "natural", "references"),
     ("layers", "dual"),
     ("responses", "statistics"),
-    ("spec", "results"),
-    ("measurement",),
+    ("spec", "results", "propagation"),
+    ("accumulation",),
+    ("inference",),
+    ("measurement", "human"),
     ("jobs", "catalog", "summary", "comparison"),
     ("plots",),
     ("store", "engines", "estimate"),

@@ -92,6 +92,7 @@ VALUES = {
     "--title": "'' words LONG ODD |",
     "--prior": f"imagenet-sample wei-stocker-2015 | '' imagenet toy.parquet missing.parquet . {JUNK}",
     "--scale": f"1 1.5 | 0 -1 nan 2 '' x {JUNK}",
+    "--pixels-per-degree": f"1 40 100.5 10000 | '' x 0 -1 0.5 nan inf 1e308 {JUNK}",
     "--figure": "f.png f.svg f.pdf | '' . f f.jpg no/f.png names.txt/f.png",
     "statistics --output": "out.parquet out.csv - | '' . no/x.parquet pipe.parquet x.txt",
     "statistics --format": f"csv jsonl parquet | '' CSV {JUNK}",
@@ -126,7 +127,7 @@ VALUES = {
     "--import": "toy_models.py ./toy_models.py json"
     f" | '' .. missing.py json.py broken.py exits.py folder.parquet text.parquet {JUNK}",
     **dict.fromkeys(("--step", "--noise-level", "--dprime"), f"1 1e-6 1e6 | {NOT_POSITIVE}"),
-    **dict.fromkeys(("--quiet", "--append", "--pretrained", "--dry-run", "--retry-failed"), "|"),
+    **dict.fromkeys(("--quiet", "--append", "--human", "--pretrained", "--dry-run", "--retry-failed"), "|"),
     "measure --output": "out.parquet out.csv out.jsonl - toy.parquet empty.parquet text.parquet \u00fc.csv"
     " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
     "measure --format": f"csv jsonl parquet | '' CSV {JUNK}",

@@ -9,7 +9,8 @@ import psychophys
 from psychophys.cli.display import curve
 from psychophys.cli.values import parse_list, parse_settings, parse_values
 from psychophys.errors import UsageError
-from psychophys.summary import conclusions, development, is_cardinal, is_oblique, summarize
+from psychophys.indices import is_cardinal, is_oblique
+from psychophys.summary import conclusions, development, summarize
 
 
 @pytest.fixture(scope="module")

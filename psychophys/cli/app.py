@@ -184,7 +184,7 @@ def statistics(
 
 @app.command()
 def priors() -> None:
-    """List the priors that come along.
+    """List the priors that come along, and the human references of `compare --human`.
 
     \b
     Example:
@@ -199,11 +199,21 @@ def priors() -> None:
 def compare(
     results: Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")],
     prior: Annotated[
-        str, typer.Option(help="Name of a prior (see `psychophys priors`), or a file of one.")
-    ] = "imagenet-sample",
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Name of a prior (see `psychophys priors`), or a file of one. Default: imagenet-sample."
+        ),
+    ] = None,
     scale: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Scale of the orientation prior in pixels. Default: the mean of all."),
+    ] = None,
+    human: Annotated[
+        bool, typer.Option("--human", help="Compare with human sensitivity instead of a prior.")
+    ] = False,
+    pixels_per_degree: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="With --human: of visual angle, to turn cycles/image to cycles/deg. Default: 100."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     output: Annotated[
@@ -221,10 +231,12 @@ def compare(
     Examples:
       psychophys measure --weights pretrained,random && psychophys compare results.parquet
       psychophys compare results.parquet --prior prior.parquet --figure coding.png
+      psychophys compare results.parquet --human
     """
     from psychophys.cli import natural
 
-    natural.compare(results, prior, scale, seed, natural.Outputs(output, figure, quiet))
+    against = natural.Against(prior, scale, human, pixels_per_degree)
+    natural.compare(results, against, seed, natural.Outputs(output, figure, quiet))
 
 
 @app.command()
@@ -233,6 +245,13 @@ def plot(
     output: Annotated[Path, typer.Option("--output", "-o", help="FILE.png, .svg or .pdf.")] = Path(
         "thresholds.png"
     ),
+    human: Annotated[
+        bool, typer.Option("--human", help="Draw human thresholds beside, scaled to the layers'.")
+    ] = False,
+    pixels_per_degree: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="With --human: of visual angle, to turn cycles/image to cycles/deg. Default: 100."),
+    ] = None,
 ) -> None:
     """Draw thresholds over the dimension, sensitivity by layer and value, and an index over depth.
 
@@ -242,7 +261,7 @@ def plot(
     """
     from psychophys.cli import natural
 
-    natural.plot(results, output)
+    natural.plot(results, output, human, pixels_per_degree)
 
 
 @app.command()

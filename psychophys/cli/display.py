@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.results import Results
-from psychophys.summary import INDICES, LAYER, conclusions, development, rank, run_name, summarize
+from psychophys.summary import LAYER, RANKINGS, cautions, conclusions, development, rank, run_name, summarize
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.,-=+*#"
@@ -56,7 +56,7 @@ def print_summary(console: Console, results: Results) -> None:
     blocks = BLOCKS if "utf" in console.encoding.lower() else PLAIN_BLOCKS
     for _, rows in summarize(results).groupby("run_id", sort=False):
         console.print(_summary_table(rows, curves, blocks, frame))
-    for sentence in conclusions(results):
+    for sentence in (*conclusions(results), *cautions(results)):
         console.print(sentence, highlight=False, soft_wrap=True)
 
 
@@ -92,25 +92,25 @@ def print_ranking(
     console: Console, results: Results, sort: str | None = None, top: int | None = None
 ) -> None:
     """One line a run, best first."""
-    ranking = rank(results, sort, top)
-    oriented = ranking["ratio"].notna().any()
+    ranked = rank(results, sort, top)
+    oriented = ranked["ratio"].notna().any()
     usual = ("ratio", "ratio_last", "threshold_last") if oriented else ("threshold_last", "anisotropy")
-    indices = [index.name for index in INDICES if index.name in (*usual, sort)]
+    indices = [ranking.name for ranking in RANKINGS if ranking.name in (*usual, sort)]
     telling = ("seed", "checkpoint", "stimulus", "dimension")
-    several = [name for name in telling if len(ranking[name].unique()) > 1]
+    several = [name for name in telling if len(ranked[name].unique()) > 1]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
     for name in ("model", "weights", *several):
         table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=10)
     for name in ("layers", *indices):
         table.add_column(name, justify="right", no_wrap=True)
-    for place, row in enumerate(ranking.to_dict("records"), start=1):
+    for place, row in enumerate(ranked.to_dict("records"), start=1):
         words = [str(row[name]) for name in ("model", "weights", *several, "layers")]
         table.add_row(str(place), *words, *(number(row[name]) for name in indices))
     console.print(table)
-    for index in INDICES:
-        if index.name in indices:
-            console.print(f"{index.name}: {index.meaning}", highlight=False, soft_wrap=True)
+    for ranking in RANKINGS:
+        if ranking.name in indices:
+            console.print(f"{ranking.name}: {ranking.meaning}", highlight=False, soft_wrap=True)
 
 
 def print_development(console: Console, results: Results) -> None:

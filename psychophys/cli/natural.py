@@ -14,16 +14,24 @@ from rich.table import Table
 from psychophys import comparison as coding
 from psychophys.cli.commands import read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
-from psychophys.errors import unknown
+from psychophys.errors import UsageError, unknown
+from psychophys.human import PIXELS_PER_DEGREE
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import pick_device
 from psychophys.plots import check_figure, plot_comparison, plot_thresholds, save_figure
 from psychophys.priors import Prior, list_priors, load_prior
+from psychophys.references import REFERENCES
 from psychophys.statistics import image_statistics
 from psychophys.tables import FORMATS, check_output, dump_table, write_table
 
 SHOWN_UNREADABLE = 5
 COMPARISON_KEY = b"psychophys_comparison"
+_LEGEND = (
+    "r: correlation of sensitivity with {}; slope: of log sensitivity on log {}, with 95 % interval; "
+    "p: share of circular shifts that do as well; r | pixels: given the pixels' own."
+)
+PRIOR_LEGEND = _LEGEND.format("the prior", "prior (1: infomax)")
+HUMAN_LEGEND = _LEGEND.format("human sensitivity", "human sensitivity (1: same modulation)")
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,36 @@ class Outputs:
             check_output(Path(self.table))
         if self.figure is not None:
             check_figure(self.figure)
+
+
+@dataclass(frozen=True)
+class Against:
+    """What sensitivities are compared with."""
+
+    prior: str | None
+    scale: float | None
+    human: bool
+    pixels_per_degree: float | None
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.human and (self.prior is not None or self.scale is not None):
+            raise UsageError(
+                "--human and a prior cannot be compared with at once",
+                "Leave out --human, or --prior and --scale.",
+            )
+        _pixels_per_degree(self.human, self.pixels_per_degree)
+
+    @property
+    def pixels(self) -> float:
+        """Pixels per degree of visual angle."""
+        return _pixels_per_degree(self.human, self.pixels_per_degree)
+
+
+def _pixels_per_degree(human: bool, given: float | None) -> float:
+    if given is not None and not human:
+        raise UsageError("--pixels-per-degree is of human sensitivity", "Give --human, too, or leave it out.")
+    return PIXELS_PER_DEGREE if given is None else given
 
 
 def statistics(
@@ -115,24 +153,51 @@ def _summarize_prior(console: Console, prior: Prior, output: str) -> None:
 
 
 def priors() -> None:
-    """Print the priors that come along."""
+    """Print the priors that come along, and the human references."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("prior", "statistics", "what it is"):
         table.add_column(heading, no_wrap=heading == "prior", overflow="fold")
     for prior in list_priors():
         table.add_row(prior.name, ", ".join(prior.statistics), prior.meta["summary"])
-    wide_console().print(table)
+    console = wide_console()
+    console.print(table)
+    console.print()
+    console.print(_references())
 
 
-def compare(path: Path, prior: str, scale: float | None, seed: int, outputs: Outputs) -> None:
+def _references() -> Table:
+    title = "human references (compare --human)"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "dimension", "unit", "valid range", "citation"):
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+    for one in REFERENCES.values():
+        low, high = one.valid
+        valid = f"{low:g} to {high:g} {one.axis_unit}"
+        unit = one.unit if one.kind == "absolute" else "shape only"
+        table.add_row(one.name, one.dimension, unit, valid, f"{one.citation}, doi:{one.doi}")
+    return table
+
+
+def compare(path: Path, against: Against, seed: int, outputs: Outputs) -> None:
     """Compare, write, and print tables and verdicts."""
     outputs.check()
-    results, chosen = read_rows(path), load_prior(prior)
+    against.check()
+    results = read_rows(path)
+    named = coding.DEFAULT_PRIOR if against.prior is None else against.prior
+    prior = None if against.human else load_prior(named)
     keep_freed_memory()
-    found = coding.compare(results, chosen, scale=scale, seed=seed)
+    found = coding.compare(
+        results,
+        prior,
+        scale=against.scale,
+        seed=seed,
+        human=against.human,
+        pixels_per_degree=against.pixels,
+    )
     if outputs.figure is not None:
-        density = coding.density_for(results.to_pandas(), chosen, scale)
-        save_figure(plot_comparison(results, found, density), outputs.figure)
+        density = None if prior is None else coding.density_for(results.to_pandas(), prior, against.scale)
+        figure = plot_comparison(results, found, density, pixels_per_degree=against.pixels)
+        save_figure(figure, outputs.figure)
     if outputs.table is not None:
         _write_comparison(found, outputs.table)
     if outputs.quiet:
@@ -140,11 +205,7 @@ def compare(path: Path, prior: str, scale: float | None, seed: int, outputs: Out
     console = Console(stderr=True)
     for _, rows in found.groupby("run_id", sort=False):
         console.print(_comparison_table(rows))
-    console.print(
-        "r: correlation of sensitivity with the prior; slope: of log sensitivity on log prior (1: infomax), "
-        "with 95 % interval; p: share of circular shifts that do as well; r | pixels: given the pixels' own.",
-        highlight=False,
-    )
+    console.print(HUMAN_LEGEND if against.human else PRIOR_LEGEND, highlight=False)
     for sentence in coding.verdicts(found):
         console.print(sentence, highlight=False, soft_wrap=True)
     for name in filter(None, (outputs.table if outputs.table != "-" else None, outputs.figure)):
@@ -153,7 +214,10 @@ def compare(path: Path, prior: str, scale: float | None, seed: int, outputs: Out
 
 def _comparison_table(rows: pd.DataFrame) -> Table:
     first = rows.iloc[0]
-    title = f"{first['model']} ({first['weights']}): {first['dimension']} against {first['prior']}"
+    what = first["reference"] if "reference" in rows else first["prior"]
+    title = f"{first['model']} ({first['weights']}): {first['dimension']} against {what}"
+    if pd.notna(first.get("pixels_per_degree")):
+        title += f", over frequency at {first['pixels_per_degree']:g} pixels/deg"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", no_wrap=True)
     for heading in ("r", "slope", "interval", "p", "r | pixels"):
@@ -178,8 +242,9 @@ def _write_comparison(found: pd.DataFrame, output: str) -> None:
         write_table(table, COMPARISON_KEY, {}, output)
 
 
-def plot(path: Path, output: Path) -> None:
+def plot(path: Path, output: Path, human: bool, pixels_per_degree: float | None) -> None:
     """Draw and say where."""
     check_figure(output)
-    save_figure(plot_thresholds(read_rows(path)), output)
+    pixels = _pixels_per_degree(human, pixels_per_degree)
+    save_figure(plot_thresholds(read_rows(path), human=human, pixels_per_degree=pixels), output)
     print(f"figure in {output}", file=sys.stderr)

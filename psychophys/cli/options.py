@@ -79,11 +79,31 @@ def _options(
     noise: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="relative (to each layer's r.m.s. response) or gaussian (absolute).", show_default="relative"
+            help="relative (to each layer's r.m.s. response), gaussian, poisson, input (of pixels) or "
+            "empirical (over phases or images): see `psychophys noises`.",
+            show_default="relative",
         ),
     ] = None,
-    noise_level: Annotated[float, typer.Option(help="Standard deviation, in the noise model's unit.")] = 1.0,
+    noise_level: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="In the noise model's unit.", show_default="1; input: 0.02"),
+    ] = None,
+    noise_options: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--noise-option", metavar="NAME=VALUE", help="Of the noise model; may be repeated."),
+    ] = None,
     dprime: Annotated[float, typer.Option(help="Criterion d' of the threshold.")] = 1.0,
+    confidence: Annotated[
+        float, typer.Option(help="Of the intervals, by bootstrap over phases or images.")
+    ] = 0.95,
+    until_precision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SHARE",
+            help="Add phases or images until every interval's half-width is this share of the threshold "
+            "(5% or 0.05).",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     batch_size: Annotated[
@@ -95,7 +115,7 @@ def _options(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> Asked:
-    from psychophys.cli.values import parse_list, parse_settings, parse_values
+    from psychophys.cli.values import parse_list, parse_options, parse_settings, parse_share, parse_values
 
     parameters: dict[str, int | float | list[float]] = {**parse_settings(settings or [])}
     if phases is not None:
@@ -112,7 +132,10 @@ def _options(
         "step": step,
         "noise": noise,
         "noise_level": noise_level,
+        "noise_options": parse_options(noise_options or []),
         "dprime": dprime,
+        "confidence": confidence,
+        "precision": None if until_precision is None else parse_share(until_precision),
         "preset": preset,
         "images": [str(path) for path in images or []],
     }

@@ -43,3 +43,21 @@ def parse_settings(settings: list[str]) -> dict[str, list[float]]:
             raise UsageError(f"setting {setting!r} is not NAME=VALUES", "Write --set contrast=0.5.")
         parsed[name] = parse_list(name, text)
     return parsed
+
+
+def parse_options(settings: list[str]) -> dict[str, float]:
+    """``NAME=VALUE`` options to a mapping of numbers."""
+    parsed = {}
+    for name, values in parse_settings(settings).items():
+        if len(values) != 1:
+            raise UsageError(f"{name} has {len(values)} values", "Give one number.")
+        parsed[name] = values[0]
+    return parsed
+
+
+def parse_share(text: str) -> float:
+    """``5%`` or ``0.05`` to 0.05."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a share", "Write 5% or 0.05.") from None

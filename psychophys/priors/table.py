@@ -130,10 +130,15 @@ def statistic_for(stimulus: str, dimension: str) -> str:
     return _STATISTIC_OF.get((stimulus, dimension), dimension)
 
 
+def wei_stocker_2015(orientation_deg: Array) -> Array:
+    """Orientation statistics of the literature, up to a factor (Wei & Stocker 2015, their figure 4)."""
+    return np.asarray(2 - np.abs(np.sin(np.deg2rad(2 * orientation_deg))), dtype=float)
+
+
 def literature_prior() -> Prior:
     """P proportional to 2 - abs(sin 2 theta): Wei & Stocker 2015, Nat Neurosci 18:1509, their figure 4."""
     values = np.arange(0, 180, 2.5)
-    density = 2 - np.abs(np.sin(np.deg2rad(2 * values)))
+    density = wei_stocker_2015(values)
     density /= density.sum() * 2.5
     rows = [
         {

@@ -1,0 +1,157 @@
+"""From what was kept of each image to thresholds, their intervals, and indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psychophys.accumulation import Sums
+from psychophys.indices import INDICES
+from psychophys.layers import Layer
+from psychophys.noise import get_noise, saturated, threshold
+from psychophys.spec import Measurement
+from psychophys.uncertainty import halves_error, interval, resampling_weights
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A measurement that was made: its layers and what was kept of them."""
+
+    measurement: Measurement
+    layers: Sequence[Layer]
+    sums: Sums
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        return [len(values) for values in self.measurement.parameters.values()]
+
+    @cached_property
+    def _weights(self) -> Array | None:
+        return resampling_weights(self._counts, self.measurement.nuisance)
+
+    @cached_property
+    def _levels(self) -> int:
+        """Of the nuisance parameter that has the fewest to resample."""
+        pairs = zip(self._counts, self.measurement.nuisance, strict=True)
+        return min((count for count, drawn in pairs if drawn and count > 1), default=1)
+
+    @cached_property
+    def _resampled(self) -> dict[str, Array]:
+        if self._weights is None:
+            return {}
+        return {layer.name: self._information(layer, self._weights) for layer in self.layers}
+
+    def response_rms(self, layer: Layer) -> float:
+        """R.m.s. response over all images shown."""
+        return float(np.sqrt(self.sums.response[layer.name].mean() / layer.n_features))
+
+    def information(self, layer: Layer) -> Array:
+        """Fisher information at every value, averaged over the samples: (K,)."""
+        n = self.sums.n_samples
+        mean: Array = self._information(layer, np.full((1, n), 1 / n))[0]
+        return mean
+
+    def _information(self, layer: Layer, weights: Array) -> Array:
+        """The same for rows of weights over the samples: (B, S) -> (B, K)."""
+        noise, level = get_noise(self.measurement.noise), self.measurement.noise_level
+        unit = self.sums.information[layer.name]
+        square = (weights @ self.sums.response[layer.name]).mean(axis=1) / layer.n_features
+        variance = np.array([noise.scale(level, float(np.sqrt(s))) for s in square])[:, None]
+        differential = self.measurement.noise_options["differential"]
+        if differential and (own := noise.scale(level, self.response_rms(layer))) > 0:
+            unit = saturated(unit / own, differential) * own
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(variance > 0, weights @ unit / variance, 0.0))
+
+    def interval(self, layer: Layer) -> tuple[Array, Array] | None:
+        """Of the thresholds, from the bootstrap over nuisance samples; None with one sample."""
+        if layer.name not in self._resampled:
+            return None
+        limits = threshold(self._resampled[layer.name].clip(min=0), self.measurement.dprime)
+        return interval(limits, self._levels, self.measurement.confidence)
+
+    @property
+    def precise(self) -> bool:
+        """Whether every interval is as tight as was asked for."""
+        if self.measurement.precision is None:
+            return True
+        for layer in self.layers:
+            ends, j = self.interval(layer), self.information(layer)
+            if ends is None:
+                return False
+            good = np.isfinite(j) & (j > 0)
+            width = (ends[1] - ends[0])[good] / 2
+            if (width > self.measurement.precision * threshold(j[good], self.measurement.dprime)).any():
+                return False
+        return True
+
+    def rows(self, layer: Layer) -> list[dict[str, Any]]:
+        """The columns of the results table that are computed, for every value."""
+        j = self.information(layer)
+        limits = threshold(j.clip(min=0), self.measurement.dprime)
+        low, high = self.interval(layer) or (None, None)
+        retained = gap = None
+        if self.sums.pixels is not None:
+            pixels = self.sums.pixels.mean(axis=0)
+            retained = np.divide(j, pixels, out=np.zeros_like(j), where=pixels > 0)
+            gap = self.sums.gap[layer.name].max(axis=0)
+        status = self._status(layer, j, gap)
+        rms = self.response_rms(layer)
+        return [
+            {
+                "value": value,
+                "fisher_information": float(j[k]),
+                "sensitivity": float(np.sqrt(max(j[k], 0.0))) if np.isfinite(j[k]) else float(j[k]),
+                "threshold": float(limits[k]),
+                "threshold_low": None if low is None else float(low[k]),
+                "threshold_high": None if high is None else float(high[k]),
+                "retained_information": None if retained is None else float(retained[k]),
+                "solver_gap": None if gap is None else float(gap[k]),
+                "response_rms": rms,
+                "status": status,
+            }
+            for k, value in enumerate(self.measurement.values)
+        ]
+
+    def _status(self, layer: Layer, j: Array, gap: Array | None) -> str:
+        if self.measurement.noise == "poisson" and np.isnan(self.sums.information[layer.name]).any():
+            return "negative" if np.isfinite(self.sums.response[layer.name]).all() else "not_finite"
+        if not np.isfinite(j).all():
+            return "not_finite"
+        if not j.any():
+            return "insensitive"
+        if gap is not None and (gap > self.measurement.noise_options["tolerance"]).any():
+            return "not_converged"
+        return "ok"
+
+    @cached_property
+    def indices(self) -> dict[str, dict[str, list[float | None]]]:
+        """Intervals of every index by layer, as ``[low, high]``; none with one sample."""
+        values = np.array(self.measurement.values)
+        found: dict[str, dict[str, list[float | None]]] = {}
+        for name, resampled in self._resampled.items():
+            for index in INDICES.values():
+                if not index.applies(self.measurement.dimension):
+                    continue
+                computed = index.compute(values, np.sqrt(resampled.clip(min=0)))
+                ends = interval(computed, self._levels, self.measurement.confidence)
+                if np.isfinite(ends).all():
+                    found.setdefault(name, {})[index.name] = [float(end) for end in ends]
+        return found
+
+    @cached_property
+    def halves_error(self) -> dict[str, float]:
+        """By layer: standard error of log thresholds from halves of the samples, median over values."""
+        found = {}
+        for layer in self.layers:
+            error = halves_error(self.sums.information[layer.name], self._counts, self.measurement.nuisance)
+            if error is not None and np.isfinite(error).any():
+                found[layer.name] = float(np.nanmedian(error))
+        return found

@@ -1,0 +1,172 @@
+"""Pixel noise carried through the network: J = dr' (s^2 A A' + q^2 I)^-1 dr by conjugate gradients.
+
+A = dr/dpixels is a layer's Jacobian, s the noise of the pixels, q that of the layer. A is never formed:
+its products come from forward and reverse mode. Conjugate gradients give J from below and, with the
+Gauss-Radau rule, from above (Golub & Meurant 2010, ch. 6; Meurant & Tichy 2013): convergence is
+known, not hoped for. No layer can hold more than the pixels do, |ds|^2 / s^2, which is a bound as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from psychophys.dual import FastRules
+from psychophys.errors import MeasurementError
+from psychophys.layers import Layer, recording
+from psychophys.observers import Observer
+from psychophys.responses import is_unsupported
+
+Product = Callable[[Tensor], Tensor]
+
+
+class _Reached(Exception):  # noqa: N818
+    """The layer has answered; the rest of the network is not needed."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Fisher information of N images between bounds, shape (N,) each.
+
+    Attributes
+    ----------
+    response
+        Squared norm of the layer's response.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    response: Tensor
+
+
+def answer(observer: Observer, layer: Layer, images: Tensor) -> Tensor:
+    """A layer's response, flattened: (N, F). The network is run no further than the layer."""
+    found: list[Tensor] = []
+
+    def take(name: str, output: Tensor) -> None:
+        if name == layer.name:
+            found.append(output.reshape(len(images), -1))
+            raise _Reached
+
+    try:
+        with recording(observer.model, [layer.name.partition("@")[0]], take):
+            observer.model(observer.preprocess(images))
+    except _Reached:
+        pass
+    return found[0]
+
+
+def propagate(
+    observer: Observer,
+    layer: Layer,
+    images: Tensor,
+    tangent: Tensor,
+    pixel_sd: float,
+    response_sd: float,
+    tolerance: float,
+    iterations: int,
+) -> Bounds:
+    """Bounds on the information in a layer about the change ``tangent`` of the images.
+
+    Parameters
+    ----------
+    images, tangent
+        Shape (N, 3, H, W).
+    pixel_sd
+        Of the noise of every pixel and channel, in units of image values.
+    response_sd
+        Of the layer's own noise, as a fraction of its r.m.s. response to the image.
+    tolerance, iterations
+        Stops where the bounds' gap is this fraction of J in every image, or after so many steps.
+    """
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        source = images.detach().requires_grad_()
+        response = answer(observer, layer, source)
+
+    def backward(v: Tensor) -> Tensor:
+        (pixels,) = torch.autograd.grad(response, source, v, retain_graph=True)
+        return pixels
+
+    def forward(u: Tensor) -> Tensor:
+        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), FastRules():
+            try:
+                dual = answer(observer, layer, forward_ad.make_dual(images, u))
+            except (NotImplementedError, RuntimeError) as error:
+                if is_unsupported(error):
+                    raise MeasurementError(
+                        f"{observer.name} has an operation without a forward-mode derivative",
+                        "Use another noise model than input.",
+                    ) from error
+                raise
+            found = forward_ad.unpack_dual(dual).tangent
+            return torch.zeros_like(response) if found is None else found.detach()
+
+    norm = torch.linalg.vector_norm(response.detach(), dim=1).double().square()
+    own = response_sd**2 * norm / response.shape[1]
+    pixels = _squares(tangent) / pixel_sd**2
+    if not response.requires_grad:
+        nothing = torch.zeros_like(norm)
+        return Bounds(nothing, nothing, norm)
+
+    def noise(v: Tensor) -> Tensor:
+        return pixel_sd**2 * forward(backward(v)) + _rows(own, v) * v
+
+    lower, upper = quadratic_form(noise, forward(tangent), own, pixels, tolerance, iterations)
+    return Bounds(lower, upper, norm)
+
+
+def quadratic_form(
+    matrix: Product, b: Tensor, least: Tensor, most: Tensor, tolerance: float, iterations: int
+) -> tuple[Tensor, Tensor]:
+    """Bounds on b' M^-1 b for every row of b, by conjugate gradients.
+
+    Parameters
+    ----------
+    matrix
+        ``v -> M v`` for rows, M symmetric and positive.
+    b
+        Shape (N, F).
+    least
+        Nothing over the smallest eigenvalue of M, shape (N,); 0 where nothing is known.
+    most
+        An upper bound on the result that is known beforehand, shape (N,).
+    """
+    residual, direction = b, b
+    square = start = _squares(b)
+    lower = torch.zeros_like(square)
+    upper = most.clone()
+    active = square > 0
+    radau = torch.where(least > 0, 1 / least, torch.inf)
+    for _ in range(iterations):
+        # What is still to come is at most radau * |residual|^2.
+        upper = torch.where(active, torch.minimum(upper, lower + radau * square), upper)
+        active = active & (upper - lower > tolerance * upper) & (square > 1e-14 * start)
+        if not active.any():
+            break
+        image = matrix(direction)
+        curvature = (direction.double() * image.double()).sum(dim=1)
+        active = active & (curvature > 0)
+        step = torch.where(active, square / curvature, 0.0)
+        lower = lower + step * square
+        residual = residual - _rows(step, b) * image
+        previous, square = square, _squares(residual)
+        ratio = torch.where(active, square / previous, 0.0)
+        direction = residual + _rows(ratio, b) * direction
+        radau = torch.where(active, (radau - step) / (least * (radau - step) + ratio), radau)
+        radau = torch.where(torch.isfinite(radau), radau, torch.inf)
+    solved = (square <= 1e-14 * start) | (start == 0)
+    return lower, torch.where(solved, torch.minimum(upper, lower), upper)
+
+
+def _squares(rows: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(rows.flatten(1), dim=1)
+    return norms.double().square()
+
+
+def _rows(scale: Tensor, like: Tensor) -> Tensor:
+    return scale.to(like.dtype)[:, None]
