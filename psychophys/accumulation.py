@@ -163,7 +163,7 @@ def _next_block(
     return slice(sample, min(sample + size // n_values, n_samples)), slice(0, n_values)
 
 
-def _respond(
+def respond(
     measurement: Measurement,
     observer: Observer,
     layers: Sequence[Layer],
@@ -204,11 +204,11 @@ def _independent_block(
                 torch.zeros_like(norms) if tangent is None else information(noise, options, r, tangent)
             )
 
-    width = _respond(measurement, observer, layers, block, estimator, receive)
+    width = respond(measurement, observer, layers, block, estimator, receive)
     shape = sums.response[layers[0].name][block].shape
     for name in names:
-        sums.information[name][block] = torch.cat(j[name]).double().cpu().reshape(shape) / width**2
-        sums.response[name][block] = torch.cat(response[name]).double().cpu().reshape(shape)
+        sums.information[name][block] = torch.cat(j[name]).cpu().double().reshape(shape) / width**2
+        sums.response[name][block] = torch.cat(response[name]).cpu().double().reshape(shape)
 
 
 def _empirical_block(
@@ -231,7 +231,7 @@ def _empirical_block(
             sums.response[name][block] = squared_norm(torch.cat([a for a, _ in parts[name]])).cpu()[:, None]
             products[name] = _products(parts.pop(name))
 
-    width = _respond(measurement, observer, layers, block, estimator, receive)
+    width = respond(measurement, observer, layers, block, estimator, receive)
     for name in names:
         j = information_by_sample(products[name], measurement.noise_options["shrinkage"])
         sums.information[name][block] = j[:, None] / width**2
@@ -285,7 +285,7 @@ def _input_block(
 
 
 def _table(numbers: Tensor, grid: Tensor) -> Array:
-    return np.asarray(numbers.double().cpu().reshape(grid.shape).numpy())
+    return np.asarray(numbers.cpu().double().reshape(grid.shape).numpy())
 
 
 BLOCKS = {"input": _input_block, "empirical": _empirical_block}

@@ -145,22 +145,12 @@ def run(
     except PsychophysError:
         raise
     except Exception as error:
-        raise _failure(error, observer) from error
-    identity: dict[str, Any] = {
-        "model": observer.name,
-        "sha256": observer.sha256,
-        "input_size": list(observer.input_size),
-        "mean": list(observer.mean),
-        "std": list(observer.std),
-        "dtype": str(observer.dtype),
-    }
-    if observer.checkpoint is not None:
-        # Two files may hold the same weights: they are still two points of a training run.
-        identity |= {"checkpoint": observer.checkpoint, "step": observer.step}
-    identifier = run_id(measurement, identity)
+        raise failure(error, observer) from error
+    identifier = identify(measurement, observer)
     seconds = time.perf_counter() - started
     rows = _rows(done, observer, estimator, identifier)
-    record = _provenance(done, observer, selection, estimator, seconds)
+    record = provenance(done.measurement, observer, selection, estimator, seconds)
+    record |= {"indices": done.indices, "halves_error": done.halves_error}
     return Results.from_rows(rows, {identifier: record})
 
 
@@ -204,7 +194,8 @@ def _key(sample: Mapping[str, float]) -> tuple[float, ...]:
     return tuple(round(value, 9) for value in sample.values())
 
 
-def _failure(error: Exception, observer: Observer) -> MeasurementError:
+def failure(error: Exception, observer: Observer) -> MeasurementError:
+    """The error to show for one that a library below raised."""
     if out_of_memory(error):
         height, width = observer.input_size
         return MeasurementError(
@@ -219,38 +210,55 @@ def _failure(error: Exception, observer: Observer) -> MeasurementError:
 
 
 def _rows(done: Done, observer: Observer, estimator: str, identifier: str) -> list[dict[str, Any]]:
-    measurement = done.measurement
+    shared = {"dimension": done.measurement.dimension, "unit": done.measurement.unit, "estimator": estimator}
     return [
-        {
-            "run_id": identifier,
-            "model": observer.name,
-            "weights": observer.weights,
-            "seed": observer.seed,
-            "checkpoint": observer.checkpoint,
-            "step": observer.step,
-            "layer": layer.name,
-            "layer_index": layer.index,
-            "layer_depth": layer.depth,
-            "n_features": layer.n_features,
-            "stimulus": measurement.stimulus.name,
-            "dimension": measurement.dimension,
-            "unit": measurement.unit,
-            "n_samples": done.sums.n_samples,
-            **numbers,
-            "noise": measurement.noise,
-            "noise_level": measurement.noise_level,
-            "criterion_dprime": measurement.dprime,
-            "estimator": estimator,
-        }
+        {**about(done.measurement, observer, layer, identifier), **shared, **numbers}
         for layer in done.layers
         for numbers in done.rows(layer)
     ]
 
 
-def _provenance(
-    done: Done, observer: Observer, selection: Selection, estimator: str, seconds: float
+def identify(measurement: Measurement, observer: Observer) -> str:
+    """The run id of a measurement of this observer."""
+    identity: dict[str, Any] = {
+        "model": observer.name,
+        "sha256": observer.sha256,
+        "input_size": list(observer.input_size),
+        "mean": list(observer.mean),
+        "std": list(observer.std),
+        "dtype": str(observer.dtype),
+    }
+    if observer.checkpoint is not None:
+        # Two files may hold the same weights: they are still two points of a training run.
+        identity |= {"checkpoint": observer.checkpoint, "step": observer.step}
+    return run_id(measurement, identity)
+
+
+def about(measurement: Measurement, observer: Observer, layer: Layer, identifier: str) -> dict[str, Any]:
+    """The columns that say what was measured: the first ones of every table of layers."""
+    return {
+        "run_id": identifier,
+        "model": observer.name,
+        "weights": observer.weights,
+        "seed": observer.seed,
+        "checkpoint": observer.checkpoint,
+        "step": observer.step,
+        "layer": layer.name,
+        "layer_index": layer.index,
+        "layer_depth": layer.depth,
+        "n_features": layer.n_features,
+        "stimulus": measurement.stimulus.name,
+        "n_samples": len(measurement.samples),
+        "noise": measurement.noise,
+        "noise_level": measurement.noise_level,
+        "criterion_dprime": measurement.dprime,
+    }
+
+
+def provenance(
+    measurement: Measurement, observer: Observer, selection: Selection, estimator: str, seconds: float
 ) -> dict[str, Any]:
-    measurement = done.measurement
+    """All that is needed to make a measurement again."""
     device = str(observer.device)
     if observer.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(observer.device)})"
@@ -267,8 +275,6 @@ def _provenance(
         "measurement": measurement.as_dict(),
         "images": _own_images(measurement.stimulus),
         "estimator": estimator,
-        "indices": done.indices,
-        "halves_error": done.halves_error,
         "skipped_layers": selection.skipped,
         "device": device,
         "dtype": str(observer.dtype).removeprefix("torch."),

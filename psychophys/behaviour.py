@@ -1,0 +1,367 @@
+"""Predicted thresholds against those of simulated observers, layer by layer: a table."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from psychophys.accumulation import Progress
+from psychophys.errors import MeasurementError, PsychophysError, UsageError, unknown
+from psychophys.layers import Layer, Selection, select_layers
+from psychophys.measurement import about, failure, identify, provenance
+from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.psychometrics import FEWEST_LEVELS, fit, get_task
+from psychophys.results import Results
+from psychophys.simulation import LEVELS, Experiment, Prepared, prepare, proportions_correct
+from psychophys.spec import Measurement, check, plan, restore
+from psychophys.summary import run_name
+from psychophys.tables import Column, Table
+
+Array = NDArray[np.float64]
+SCHEMA_VERSION = 1
+METADATA_KEY = b"psychophys_simulation"
+STALE = 0.02
+"""Relative difference from which a file's thresholds are not those that the model now gives."""
+_TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
+
+COLUMNS = (
+    Column("run_id", _TEXT, "", "of the measurement that is simulated"),
+    Column("model", _TEXT, "", ""),
+    Column("weights", _TEXT, "", ""),
+    Column("seed", _COUNT, "", "of random and shuffled weights"),
+    Column("checkpoint", _TEXT, "", ""),
+    Column("step", _COUNT, "", ""),
+    Column("layer", _TEXT, "", ""),
+    Column("layer_index", _COUNT, "", ""),
+    Column("layer_depth", _NUMBER, "0-1", ""),
+    Column("n_features", _COUNT, "activations", ""),
+    Column("stimulus", _TEXT, "", ""),
+    Column("dimension", _TEXT, "", ""),
+    Column("value", _NUMBER, "unit", ""),
+    Column("unit", _TEXT, "", ""),
+    Column("n_samples", _COUNT, "images", "nuisance samples, all of which are shown"),
+    Column("task", _TEXT, "", "2afc or single"),
+    Column("read_out", _TEXT, "", "ideal or trained"),
+    Column("n_trials", _COUNT, "trials", "in all"),
+    Column("predicted_threshold", _NUMBER, "unit", "d' / sqrt(J): the local-linear threshold"),
+    Column("fitted_threshold", _NUMBER, "unit", "of the psychometric function; empty if out of range"),
+    Column("fitted_low", _NUMBER, "unit", "lower end of its credible interval"),
+    Column("fitted_high", _NUMBER, "unit", "upper end"),
+    Column("deviation", _NUMBER, "", "fitted over predicted, less 1"),
+    Column("power", _NUMBER, "", "by which d' grows with the difference; 1 for a linear observer"),
+    Column("curve", _TEXT, "", "difference, trials, correct answers at each level, as JSON"),
+    Column("noise", _TEXT, "", ""),
+    Column("noise_level", _NUMBER, "noise model's", ""),
+    Column("criterion_dprime", _NUMBER, "d'", ""),
+    Column("status", _TEXT, "", "agrees; parts; out_of_range (differences cannot be shown); not_measured"),
+)
+SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
+
+
+class Simulations(Table):
+    """Predicted and simulated thresholds, with the provenance of every run.
+
+    Parameters
+    ----------
+    rows
+        One mapping for each layer and value.
+    """
+
+    schema = SCHEMA
+    key = METADATA_KEY
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(pa.Table.from_pylist(list(rows), schema=SCHEMA))
+        self.runs = dict(runs)
+
+    def _meta(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, "runs": self.runs}
+
+
+def join(parts: Iterable[Simulations]) -> Simulations:
+    """One table of several."""
+    every = list(parts)
+    rows = [row for part in every for row in part.table.to_pylist()]
+    return Simulations(rows, {name: run for part in every for name, run in part.runs.items()})
+
+
+def simulate(
+    model: str | Observer = DEFAULT_MODEL,
+    *,
+    task: str = "2afc",
+    read_out: str = "ideal",
+    trials: int = 1000,
+    training_trials: int = 1000,
+    trial_seed: int = 0,
+    weights: str = "pretrained",
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Simulations:
+    """Simulate observers at every layer of a model, and fit their thresholds.
+
+    Parameters
+    ----------
+    model, weights, seed, checkpoint, device, dtype
+        See :func:`psychophys.measure`.
+    task, read_out, trials, training_trials, trial_seed
+        See :class:`psychophys.simulation.Experiment`.
+    progress
+        Called with the values done and the values in all.
+    **settings
+        Of the measurement: see :func:`psychophys.plan`.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, an impossible value, or noise that cannot be simulated.
+
+    Examples
+    --------
+    >>> import psychophys
+    >>> table = psychophys.simulate(layers="blocks.5", values=[0, 45], parameters={"phase": 1})
+    >>> table.to_pandas()[["value", "predicted_threshold", "fitted_threshold"]].shape
+    (2, 3)
+    """
+    experiment = Experiment(task, read_out, trials, training_trials, trial_seed)
+    measurement = plan(**settings)
+    experiment.check(measurement)
+    if isinstance(model, str):
+        model = load_observer(
+            model, weights=weights, seed=seed, checkpoint=checkpoint, device=pick_device(device), dtype=dtype
+        )
+    return run_simulation(measurement, model, experiment, progress=progress)
+
+
+def run_simulation(
+    measurement: Measurement,
+    observer: Observer,
+    experiment: Experiment,
+    *,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> Simulations:
+    """Simulate an observer as planned: see :func:`simulate`."""
+    check(measurement, min(observer.input_size))
+    experiment.check(measurement)
+    started = time.perf_counter()
+    try:
+        selection = select_layers(observer, measurement.layers)
+        prepared = prepare(measurement, observer, selection.layers, batch_size)
+        return _simulate(prepared, selection, experiment, identify(measurement, observer), started, progress)
+    except PsychophysError:
+        raise
+    except Exception as error:
+        raise failure(error, observer) from error
+
+
+def _simulate(
+    prepared: Prepared,
+    selection: Selection,
+    experiment: Experiment,
+    identifier: str,
+    started: float,
+    progress: Progress | None,
+) -> Simulations:
+    measurement, observer = prepared.done.measurement, prepared.observer
+    generator = np.random.default_rng(experiment.seed)
+    rows = []
+    total = len(measurement.values) * len(measurement.samples)
+    for index in range(len(measurement.values)):
+
+        def step(done: int, of: int, index: int = index) -> None:
+            if progress is not None:
+                progress(index * of + done, total)
+
+        proportions = proportions_correct(prepared, index, experiment, step)
+        for layer in prepared.done.layers:
+            shared = about(measurement, observer, layer, identifier)
+            rows.append(shared | _row(prepared, layer, index, proportions[layer.name], experiment, generator))
+    seconds = time.perf_counter() - started
+    record = provenance(measurement, observer, selection, prepared.estimator, seconds)
+    record["experiment"] = {**asdict(experiment), "levels": list(LEVELS)}
+    rows.sort(key=lambda row: (row["layer_index"], row["value"]))
+    return Simulations(rows, {identifier: record})
+
+
+def _row(
+    prepared: Prepared,
+    layer: Layer,
+    index: int,
+    proportion: Array,
+    experiment: Experiment,
+    generator: np.random.Generator,
+) -> dict[str, Any]:
+    measurement = prepared.done.measurement
+    measured = prepared.done.rows(layer)[index]
+    predicted = measured["threshold"]
+    row = {
+        "dimension": measurement.dimension,
+        "value": measured["value"],
+        "unit": measurement.unit,
+        "task": experiment.task,
+        "read_out": experiment.read_out,
+        "predicted_threshold": predicted,
+        "status": "not_measured" if measured["status"] != "ok" else "out_of_range",
+    }
+    shown = np.isfinite(proportion).all(axis=1)
+    if shown.sum() < FEWEST_LEVELS or measured["status"] != "ok":
+        return row
+    n_samples = proportion.shape[1]
+    each = np.full(n_samples, experiment.trials // n_samples)
+    each[: experiment.trials % n_samples] += 1
+    correct = generator.binomial(each, proportion[shown].clip(0, 1)).sum(axis=1)
+    levels, trials = np.array(LEVELS)[shown], np.full(shown.sum(), experiment.trials)
+    criterion = get_task(experiment.task).by_dprime(measurement.dprime)
+    found = fit(levels, correct, trials, criterion, measurement.confidence)
+    return row | {
+        "n_trials": int(trials.sum()),
+        "fitted_threshold": found.threshold * predicted,
+        "fitted_low": found.low * predicted,
+        "fitted_high": found.high * predicted,
+        "deviation": found.threshold - 1,
+        "power": found.power,
+        "curve": json.dumps(
+            [[float(x * predicted), int(n), int(k)] for x, n, k in zip(levels, trials, correct, strict=True)]
+        ),
+        "status": "agrees" if found.low <= 1 <= found.high else "parts",
+    }
+
+
+def check_results(
+    results: Results,
+    *,
+    experiment: Experiment | None = None,
+    layers: Sequence[str] = ("*",),
+    values: int | None = None,
+    observer: Observer | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Simulations:
+    """Simulate what a results table says was measured.
+
+    Parameters
+    ----------
+    layers
+        Glob patterns: which of the table's layers.
+    values
+        How many of the table's values, evenly chosen. Default: all.
+    observer
+        The observer that was measured, where it cannot be loaded by name.
+
+    Raises
+    ------
+    UsageError
+        For a table without rows, or layers that it does not hold.
+    MeasurementError
+        Where the model no longer gives the table's thresholds.
+    """
+    frame = results.to_pandas()
+    if frame.empty:
+        raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
+    parts = []
+    for run_id, run in frame.groupby("run_id", sort=False):
+        record = results.runs[str(run_id)]
+        measurement = _measurement_of(run, record, layers, values)
+        who = observer or _observer_of(run.iloc[0], record, device)
+        part = run_simulation(measurement, who, experiment or Experiment(), progress=progress)
+        _check_same(run, part.to_pandas())
+        parts.append(part)
+    return join(parts)
+
+
+def _measurement_of(
+    run: pd.DataFrame, record: Mapping[str, Any], patterns: Sequence[str], count: int | None
+) -> Measurement:
+    measurement = restore(record["measurement"], record.get("images", ()))
+    known = list(dict.fromkeys(run["layer"]))
+    patterns = ["*" if pattern in ("default", "all") else pattern for pattern in patterns]
+    chosen = [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    if not chosen:
+        raise unknown("layer of the results", " ".join(patterns), known)
+    every = measurement.values  # noqa: PD011
+    if count is not None and not 1 <= count <= len(every):
+        raise UsageError(f"{count} of {len(every)} values", f"Ask for 1 to {len(every)}.")
+    places = np.linspace(0, len(every), count or len(every), endpoint=False).astype(int)
+    kept = tuple(every[place] for place in places)
+    return replace(measurement, layers=tuple(chosen), values=kept, precision=None)
+
+
+def _observer_of(first: pd.Series, record: Mapping[str, Any], device: str) -> Observer:
+    if first["weights"] == "given":
+        raise UsageError(
+            f"{first['model']} was given as a network of its own",
+            "Call psychophys.check_results(observer=...).",
+        )
+    return load_observer(
+        record["model"],
+        weights="pretrained" if first["weights"] == "checkpoint" else record["weights"],
+        seed=record["seed"] or 0,
+        checkpoint=first["checkpoint"] or None,
+        device=pick_device(device),
+        dtype=record["dtype"],
+    )
+
+
+def _check_same(run: pd.DataFrame, simulated: pd.DataFrame) -> None:
+    both = simulated.merge(run, on=["layer", "value"], suffixes=("", "_file"))
+    apart = (both["predicted_threshold"] / both["threshold"] - 1).abs()
+    if (apart > STALE).any():
+        worst = both.iloc[int(np.argmax(apart))]
+        raise MeasurementError(
+            f"the file has threshold {worst['threshold']:.4g} for {worst['layer']} at {worst['value']:g}, "
+            f"the model now gives {worst['predicted_threshold']:.4g}",
+            "Measure again: the weights, the images or the number of values have changed.",
+        )
+
+
+def conclusions(simulations: Simulations) -> list[str]:
+    """One sentence a run, and one for each layer whose observers part from the prediction."""
+    said = []
+    for _, run in simulations.to_pandas().groupby("run_id", sort=False):
+        known = run[run["deviation"].notna()]
+        who = run_name(run.iloc[0])
+        if known.empty:
+            said.append(f"{who}: no difference near the predicted thresholds can be shown.")
+            continue
+        agree = int((known["status"] == "agrees").sum())
+        said.append(
+            f"{who}: {agree} of {len(known)} fitted thresholds agree with the prediction within their "
+            f"interval; the median deviation is {known['deviation'].abs().median():.1%}."
+        )
+        said += [_parting(layer, part) for layer, part in known.groupby("layer", sort=False)]
+        if len(known) < len(run):
+            said.append(f"{who}: {len(run) - len(known)} of {len(run)} thresholds could not be simulated.")
+    return [sentence for sentence in said if sentence]
+
+
+def _parting(layer: Any, part: pd.DataFrame) -> str:
+    """What to say of a layer: nothing, as long as no more of it parts than chance would have."""
+    apart = part[part["status"] == "parts"]
+    if len(apart) <= max(1, round(0.1 * len(part))):
+        return ""
+    worst = apart.iloc[int(np.argmax(apart["deviation"].abs()))]
+    why = (
+        "trained on finite trials"
+        if worst["read_out"] == "trained"
+        else "responses are not linear at that scale"
+    )
+    return (
+        f"{layer} parts at {len(apart)} of {len(part)} values ({why}): fitted thresholds are "
+        f"{worst['deviation']:+.0%} at {worst['value']:g} {worst['unit']}, where the prediction is "
+        f"{worst['predicted_threshold']:.3g} {worst['unit']} (median of the layer "
+        f"{part['deviation'].median():+.0%})."
+    )
