@@ -10,6 +10,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from psychophys.behaviour import Simulations, check_results, simulate
     from psychophys.comparison import compare
     from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.measurement import measure, run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from psychophys.summary import summarize
 
 _HOMES = {
+    "behaviour": ("Simulations", "check_results", "simulate"),
     "comparison": ("compare",),
     "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "measurement": ("measure", "run"),
@@ -51,8 +53,10 @@ __all__ = [
     "PsychophysError",
     "Reference",
     "Results",
+    "Simulations",
     "Stimulus",
     "UsageError",
+    "check_results",
     "compare",
     "concat",
     "image_statistics",
@@ -66,6 +70,7 @@ __all__ = [
     "read",
     "run",
     "save_figure",
+    "simulate",
     "summarize",
     "with_images",
 ]

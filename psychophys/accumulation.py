@@ -104,19 +104,42 @@ def accumulate(
 ) -> tuple[Sums, str]:
     """Run every block, halving the batch where memory ends; return the sums and the estimator used."""
     sums = Sums.empty(layers, measurement)
-    measure_block = BLOCKS.get(measurement.noise, _independent_block)
+    work = BLOCKS.get(measurement.noise, _independent_block)
+
+    def measure_block(block: Span, estimator: str) -> None:
+        work(measurement, observer, layers, sums, block, estimator)
+
+    return sums, run_blocks(measurement, observer.device, measure_block, batch_size, progress)
+
+
+def run_blocks(
+    measurement: Measurement,
+    device: torch.device,
+    measure_block: Callable[[Span, str], None],
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+    dimensions: int = 1,
+) -> str:
+    """Call ``measure_block(block, estimator)`` until all is measured; return the estimator used.
+
+    Parameters
+    ----------
+    dimensions
+        Along which a block is measured at once: central differences show two images for each.
+    """
     estimator = measurement.estimator
-    size = largest = batch_size or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
-    total = sums.n_samples * len(measurement.values)
+    size = largest = batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+    n_samples, n_values = len(measurement.samples), len(measurement.values)
+    total = n_samples * n_values
     done = 0
     while done < total:
         # Once memory has ended, a chain is no longer than the batch.
         chains = 4 if size == largest else 1
-        block = _next_block(done, size, sums.n_samples, len(measurement.values), estimator, chains)
+        block = _next_block(done, size, n_samples, n_values, estimator, chains, 2 * dimensions)
         if measurement.noise == "empirical":
-            block = _all_samples(done, sums.n_samples)
+            block = _all_samples(done, n_samples)
         try:
-            measure_block(measurement, observer, layers, sums, block, estimator)
+            measure_block(block, estimator)
         except NoForwardDerivativeError:
             # The whole run changes over, so that one table has one estimator.
             estimator, done = "central", 0
@@ -130,14 +153,14 @@ def accumulate(
         if too_large:
             # Out of the handler: the error holds what the failed block took.
             size //= 2
-            _free(observer.device)
+            _free(device)
             continue
         done += (block[0].stop - block[0].start) * (block[1].stop - block[1].start)
         if progress is not None:
             progress(done, total)
     if size < largest:
-        _free(observer.device)
-    return sums, estimator
+        _free(device)
+    return estimator
 
 
 def _all_samples(done: int, n_samples: int) -> Span:
@@ -147,14 +170,14 @@ def _all_samples(done: int, n_samples: int) -> Span:
 
 
 def _next_block(
-    done: int, size: int, n_samples: int, n_values: int, estimator: str, chains: int = 4
+    done: int, size: int, n_samples: int, n_values: int, estimator: str, chains: int = 4, sides: int = 2
 ) -> tuple[slice, slice]:
     """Samples and values to measure next: whole rows of values where they fit, else parts of one."""
     if estimator == "chained":
         # Each chain draws one image more than it measures: long chains waste less.
         size = max(size, min(n_values, chains * size))
     elif estimator == "central":
-        size = max(size // 2, 1)  # two images a value
+        size = max(size // sides, 1)  # so many images a value
     sample, value = divmod(done, n_values)
     if value or size < n_values:
         parts = -(-n_values // size)
@@ -296,6 +319,14 @@ def render_block(
     measurement: Measurement, observer: Observer, samples: Sequence[Mapping[str, float]], grid: Tensor
 ) -> Tensor:
     """Draw every value of ``grid`` (S, K) for the sample of its row: (S * K, 3, H, W)."""
+    values = block_parameters(measurement, observer, samples, grid)
+    return measurement.stimulus.render(values, observer.input_size)
+
+
+def block_parameters(
+    measurement: Measurement, observer: Observer, samples: Sequence[Mapping[str, float]], grid: Tensor
+) -> dict[str, Tensor | float]:
+    """What every value of ``grid`` (S, K) is drawn from in the sample of its row: numbers, or (S * K,)."""
     values: dict[str, Tensor | float] = {measurement.dimension: grid.flatten()}
     for name in measurement.parameters:
         column = [sample[name] for sample in samples]
@@ -304,7 +335,7 @@ def render_block(
         else:
             tensor = torch.tensor(column, dtype=observer.dtype, device=observer.device)
             values[name] = tensor.repeat_interleave(grid.shape[1])
-    return measurement.stimulus.render(values, observer.input_size)
+    return values
 
 
 def out_of_memory(error: Exception) -> bool:

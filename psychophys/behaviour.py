@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from psychophys.accumulation import Progress
 from psychophys.errors import MeasurementError, PsychophysError, UsageError, unknown
-from psychophys.layers import Layer, Selection, select_layers
+from psychophys.layers import Layer, select_layers
 from psychophys.measurement import about, failure, identify, provenance
 from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.psychometrics import FEWEST_LEVELS, fit, get_task
 from psychophys.results import Results
-from psychophys.simulation import LEVELS, Experiment, Prepared, prepare, proportions_correct
+from psychophys.simulation import LEVELS, Experiment, Prepared, Proportions, prepare, proportions_correct
 from psychophys.spec import Measurement, check, plan, restore
 from psychophys.summary import run_name
 from psychophys.tables import Column, Table
@@ -151,57 +151,63 @@ def run_simulation(
     observer: Observer,
     experiment: Experiment,
     *,
+    at: Sequence[float] | None = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Simulations:
-    """Simulate an observer as planned: see :func:`simulate`."""
+    """Simulate an observer as planned: see :func:`simulate`.
+
+    Parameters
+    ----------
+    at
+        Those of the measurement's values to simulate. Default: all.
+    """
     check(measurement, min(observer.input_size))
     experiment.check(measurement)
     started = time.perf_counter()
     try:
         selection = select_layers(observer, measurement.layers)
         prepared = prepare(measurement, observer, selection.layers, batch_size)
-        return _simulate(prepared, selection, experiment, identify(measurement, observer), started, progress)
+        chosen = [i for i, value in enumerate(measurement.values) if at is None or value in at]
+        rows = _simulate(prepared, chosen, experiment, identify(measurement, observer), progress)
     except PsychophysError:
         raise
     except Exception as error:
         raise failure(error, observer) from error
+    seconds = time.perf_counter() - started
+    record = provenance(measurement, observer, selection, prepared.estimator, seconds)
+    record["experiment"] = {**asdict(experiment), "levels": list(LEVELS)}
+    return Simulations(rows, {rows[0]["run_id"]: record})
 
 
 def _simulate(
     prepared: Prepared,
-    selection: Selection,
+    chosen: Sequence[int],
     experiment: Experiment,
     identifier: str,
-    started: float,
     progress: Progress | None,
-) -> Simulations:
-    measurement, observer = prepared.done.measurement, prepared.observer
+) -> list[dict[str, Any]]:
+    measurement = prepared.done.measurement
     generator = np.random.default_rng(experiment.seed)
     rows = []
-    total = len(measurement.values) * len(measurement.samples)
-    for index in range(len(measurement.values)):
+    for place, index in enumerate(chosen):
 
-        def step(done: int, of: int, index: int = index) -> None:
+        def step(done: int, of: int, place: int = place) -> None:
             if progress is not None:
-                progress(index * of + done, total)
+                progress(place * of + done, len(chosen) * of)
 
-        proportions = proportions_correct(prepared, index, experiment, step)
+        found = proportions_correct(prepared, index, experiment, step)
         for layer in prepared.done.layers:
-            shared = about(measurement, observer, layer, identifier)
-            rows.append(shared | _row(prepared, layer, index, proportions[layer.name], experiment, generator))
-    seconds = time.perf_counter() - started
-    record = provenance(measurement, observer, selection, prepared.estimator, seconds)
-    record["experiment"] = {**asdict(experiment), "levels": list(LEVELS)}
-    rows.sort(key=lambda row: (row["layer_index"], row["value"]))
-    return Simulations(rows, {identifier: record})
+            shared = about(measurement, prepared.observer, layer, identifier)
+            rows.append(shared | _row(prepared, layer, index, found[layer.name], experiment, generator))
+    return sorted(rows, key=lambda row: (row["layer_index"], row["value"]))
 
 
 def _row(
     prepared: Prepared,
     layer: Layer,
     index: int,
-    proportion: Array,
+    proportions: Proportions,
     experiment: Experiment,
     generator: np.random.Generator,
 ) -> dict[str, Any]:
@@ -217,6 +223,7 @@ def _row(
         "predicted_threshold": predicted,
         "status": "not_measured" if measured["status"] != "ok" else "out_of_range",
     }
+    proportion, unit = proportions.correct, proportions.unit
     shown = np.isfinite(proportion).all(axis=1)
     if shown.sum() < FEWEST_LEVELS or measured["status"] != "ok":
         return row
@@ -229,15 +236,15 @@ def _row(
     found = fit(levels, correct, trials, criterion, measurement.confidence)
     return row | {
         "n_trials": int(trials.sum()),
-        "fitted_threshold": found.threshold * predicted,
-        "fitted_low": found.low * predicted,
-        "fitted_high": found.high * predicted,
-        "deviation": found.threshold - 1,
+        "fitted_threshold": found.threshold * unit,
+        "fitted_low": found.low * unit,
+        "fitted_high": found.high * unit,
+        "deviation": found.threshold * unit / predicted - 1,
         "power": found.power,
         "curve": json.dumps(
-            [[float(x * predicted), int(n), int(k)] for x, n, k in zip(levels, trials, correct, strict=True)]
+            [[float(x * unit), int(n), int(k)] for x, n, k in zip(levels, trials, correct, strict=True)]
         ),
-        "status": "agrees" if found.low <= 1 <= found.high else "parts",
+        "status": "agrees" if found.low * unit <= predicted <= found.high * unit else "parts",
     }
 
 
@@ -275,29 +282,30 @@ def check_results(
     parts = []
     for run_id, run in frame.groupby("run_id", sort=False):
         record = results.runs[str(run_id)]
-        measurement = _measurement_of(run, record, layers, values)
+        measurement = _measurement_of(run, record, layers)
+        at = _some(measurement.values, values)  # noqa: PD011
         who = observer or _observer_of(run.iloc[0], record, device)
-        part = run_simulation(measurement, who, experiment or Experiment(), progress=progress)
+        part = run_simulation(measurement, who, experiment or Experiment(), at=at, progress=progress)
         _check_same(run, part.to_pandas())
         parts.append(part)
     return join(parts)
 
 
-def _measurement_of(
-    run: pd.DataFrame, record: Mapping[str, Any], patterns: Sequence[str], count: int | None
-) -> Measurement:
+def _measurement_of(run: pd.DataFrame, record: Mapping[str, Any], patterns: Sequence[str]) -> Measurement:
     measurement = restore(record["measurement"], record.get("images", ()))
     known = list(dict.fromkeys(run["layer"]))
     patterns = ["*" if pattern in ("default", "all") else pattern for pattern in patterns]
     chosen = [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
     if not chosen:
         raise unknown("layer of the results", " ".join(patterns), known)
-    every = measurement.values  # noqa: PD011
+    return replace(measurement, layers=tuple(chosen), precision=None)
+
+
+def _some(every: Sequence[float], count: int | None) -> list[float]:
+    """So many of the values, evenly chosen."""
     if count is not None and not 1 <= count <= len(every):
         raise UsageError(f"{count} of {len(every)} values", f"Ask for 1 to {len(every)}.")
-    places = np.linspace(0, len(every), count or len(every), endpoint=False).astype(int)
-    kept = tuple(every[place] for place in places)
-    return replace(measurement, layers=tuple(chosen), values=kept, precision=None)
+    return [every[i] for i in np.linspace(0, len(every), count or len(every), endpoint=False).astype(int)]
 
 
 def _observer_of(first: pd.Series, record: Mapping[str, Any], device: str) -> Observer:
@@ -310,7 +318,7 @@ def _observer_of(first: pd.Series, record: Mapping[str, Any], device: str) -> Ob
         record["model"],
         weights="pretrained" if first["weights"] == "checkpoint" else record["weights"],
         seed=record["seed"] or 0,
-        checkpoint=first["checkpoint"] or None,
+        checkpoint=first["checkpoint"] if isinstance(first["checkpoint"], str) else None,
         device=pick_device(device),
         dtype=record["dtype"],
     )

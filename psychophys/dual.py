@@ -78,12 +78,27 @@ def _clamp(low: float, high: float | None) -> Rule:
     return rule
 
 
+def _hardtanh(
+    _function: Rule,
+    x: Tensor,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    inplace: bool = False,  # noqa: ARG001
+) -> Any:
+    response, tangent = forward_ad.unpack_dual(x)
+    if tangent is None:
+        return NotImplemented
+    slope = torch.ops.aten.hardtanh_backward(tangent, response, min_val, max_val)
+    return forward_ad.make_dual(torch.clamp(response, min_val, max_val), slope)
+
+
 RULES: dict[Any, Rule] = {
     F.conv2d: _convolution,
     F.linear: _linear,
     F.batch_norm: _batch_norm,
     F.relu: _clamp(0.0, None),
     F.relu6: _clamp(0.0, 6.0),
+    F.hardtanh: _hardtanh,
 }
 
 

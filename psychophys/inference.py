@@ -18,6 +18,8 @@ from psychophys.spec import Measurement
 from psychophys.uncertainty import halves_error, interval, resampling_weights
 
 Array = NDArray[np.float64]
+FEWEST_LEVELS = 4
+"""From which an interval is believed: phases 0 and 180 deg alone often give the same J."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Done:
         """Whether every interval is as tight as was asked for."""
         if self.measurement.precision is None:
             return True
+        if self._levels < FEWEST_LEVELS:
+            return False
         for layer in self.layers:
             ends, j = self.interval(layer), self.information(layer)
             if ends is None:

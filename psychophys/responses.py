@@ -59,7 +59,8 @@ def _rows(output: Tensor, images: int) -> Tensor:
     return output.reshape(images, -1)
 
 
-def _spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
+def spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
+    """Consecutive rows to reduce at once, so that temporaries stay small."""
     limit = CHUNK if device.type == "cpu" else GPU_CHUNK
     size = max(1, limit // max(n_features, 1))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
@@ -73,7 +74,7 @@ def jvp(observer: Observer, layers: Sequence[Layer], render: Render, block: Bloc
         response, tangent = forward_ad.unpack_dual(output)
         response = _rows(response, images)
         tangent = None if tangent is None else _rows(tangent, images)
-        for span in _spans(images, response.shape[1], output.device):
+        for span in spans(images, response.shape[1], output.device):
             receive(name, response[span], None if tangent is None else tangent[span])
 
     grid = block.values.repeat(block.samples, 1)
@@ -108,7 +109,7 @@ def central(
     def reduce(name: str, output: Tensor) -> None:
         rows = _rows(output, 2 * images)
         below, above = rows[:images], rows[images:]
-        for span in _spans(images, rows.shape[1], output.device):
+        for span in spans(images, rows.shape[1], output.device):
             # One side stands in for the response; the mean of both would cost another pass.
             receive(name, above[span], above[span] - below[span])
 
@@ -134,7 +135,7 @@ def chained(
         rows = _rows(output, samples * edges)
         for sample in range(samples):
             chain = rows[sample * edges : (sample + 1) * edges]
-            for span in _spans(edges - 1, rows.shape[1], output.device):
+            for span in spans(edges - 1, rows.shape[1], output.device):
                 above = chain[span.start + 1 : span.stop + 1]
                 receive(name, above, above - chain[span])
 

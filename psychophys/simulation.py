@@ -6,7 +6,8 @@ decides, and a psychometric function is fitted to its answers. A linear read-out
 Gaussian number, so that trials are drawn from its mean and variance, not unit by unit.
 
 The observer knows the nuisance parameters, as an average of J over them supposes: the differences shown
-in each sample are in proportion to that sample's own predicted threshold.
+in each sample are in proportion to the read-out's local-linear threshold in that sample. For the ideal
+read-out that is the threshold of J.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from psychophys.accumulation import Progress, accumulate, render_block, respond
 from psychophys.errors import UsageError, unknown
 from psychophys.inference import Done
 from psychophys.layers import Layer
-from psychophys.noise import get_noise, read_out, read_out_variance, rectified, saturated
+from psychophys.noise import Noise, Options, get_noise, read_out, read_out_variance, rectified, saturated
 from psychophys.observers import Observer
 from psychophys.propagation import answer
 from psychophys.psychometrics import Task, get_task
@@ -31,7 +32,7 @@ from psychophys.spec import Measurement
 
 Array = NDArray[np.float64]
 LEVELS = tuple(float(level) for level in np.geomspace(0.4, 2.5, 9))
-"""Differences shown, in predicted thresholds."""
+"""Differences shown, in local-linear thresholds of the read-out."""
 READ_OUTS = {
     "ideal": "derivative over variance: the best linear read-out at the value",
     "trained": "difference of the mean responses in training trials, over variance",
@@ -51,7 +52,8 @@ class Experiment:
     trials
         At each of ``LEVELS``, over all nuisance samples.
     training_trials
-        Of each of the two stimuli of the largest difference, in each nuisance sample (``trained``).
+        Of each of two stimuli, in each nuisance sample, for ``trained``; their difference is the largest
+        of ``LEVELS``, in thresholds of J.
     seed
         Of all that is drawn.
     """
@@ -98,33 +100,49 @@ def prepare(
     return Prepared(observer, Done(measurement, layers, sums), estimator)
 
 
+@dataclass(frozen=True)
+class Proportions:
+    """How often one layer's observer is right at one value.
+
+    Attributes
+    ----------
+    unit
+        Difference that level 1 stands for: the read-out's local-linear threshold over all samples.
+    correct
+        Shape (levels, samples); NaN for a difference that cannot be shown.
+    """
+
+    unit: float
+    correct: Array
+
+
 def proportions_correct(
     prepared: Prepared, index: int, experiment: Experiment, progress: Progress | None = None
-) -> dict[str, Array]:
-    """How often each layer's observer is right at one value.
-
-    Parameters
-    ----------
-    index
-        Of the value.
-
-    Returns
-    -------
-    dict
-        By layer, shape (levels, samples); NaN for a difference that cannot be shown.
-    """
+) -> dict[str, Proportions]:
+    """Every layer's observer at the value of that index."""
     done, task = prepared.done, get_task(experiment.task)
     n_samples = done.sums.n_samples
     generator = torch.Generator().manual_seed(experiment.seed * 1_000_003 + index)
-    found = {layer.name: np.full((len(LEVELS), n_samples), np.nan) for layer in done.layers}
+    correct = {layer.name: np.full((len(LEVELS), n_samples), np.nan) for layer in done.layers}
+    units = {layer.name: np.full(n_samples, np.inf) for layer in done.layers}
     for sample in range(n_samples):
         pedestals = _pedestals(prepared, sample, index)
         for layer in done.layers:
             trial = _Trial(prepared, layer, sample, index, *pedestals.pop(layer.name))
-            found[layer.name][:, sample] = trial.proportion_correct(task, experiment, generator)
+            weights = trial.read_out(experiment, generator)
+            if weights is None:
+                continue
+            units[layer.name][sample] = unit = trial.threshold(weights)
+            correct[layer.name][:, sample] = trial.proportion_correct(task, weights, unit)
         if progress is not None:
             progress(sample + 1, n_samples)
-    return found
+    # As J is averaged over the samples, so are inverse squares of thresholds.
+    return {
+        layer.name: Proportions(float(np.mean(units[layer.name] ** -2.0) ** -0.5), correct[layer.name])
+        if np.isfinite(units[layer.name]).any()
+        else Proportions(np.inf, correct[layer.name])
+        for layer in done.layers
+    }
 
 
 def _pedestals(prepared: Prepared, sample: int, index: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -154,44 +172,71 @@ class _Trial:
     response: Tensor
     tangent: Tensor
 
-    def proportion_correct(self, task: Task, experiment: Experiment, generator: torch.Generator) -> Array:
-        """At each of ``LEVELS``; NaN for a difference that cannot be shown."""
+    def read_out(self, experiment: Experiment, generator: torch.Generator) -> Tensor | None:
+        """Weights of the linear read-out, (1, F); None where the layer tells nothing."""
+        noise, options = self._noise
+        if not np.isfinite(self._threshold):
+            return None
+        if experiment.read_out == "ideal":
+            return read_out(noise, options, self.response, self.tangent)
+        differences = np.array(LEVELS) * self._threshold
+        shown = [difference for difference in differences if self._can_show(difference)]
+        if not shown:
+            return None
+        below, above = self._answers(np.array(shown[-1:]))
+        change = _rectified(above, options) - _rectified(below, options)
+        weights = read_out(noise, options, self.response, change)
+        return weights + self._training_noise(weights, experiment, generator)
+
+    def threshold(self, weights: Tensor) -> float:
+        """Local-linear threshold of a read-out; infinite where it is not right more often than wrong."""
+        _, options = self._noise
+        slope = _dot(weights, rectified(options, self.response, self.tangent)[1])[0]
+        if slope <= 0:
+            return np.inf
+        deviation = self._variances(weights, self.response)[0] ** 0.5
+        return float(self.prepared.done.measurement.dprime * deviation / slope)
+
+    def proportion_correct(self, task: Task, weights: Tensor, unit: float) -> Array:
+        """At each of ``LEVELS`` times ``unit``; NaN for a difference that cannot be shown."""
         found = np.full(len(LEVELS), np.nan)
-        scale = self._scale
-        differences = np.array(LEVELS) * self._threshold(scale)
+        differences = np.array(LEVELS) * unit
         shown = np.array([self._can_show(difference) for difference in differences])
-        if not shown.any():
-            return found
-        below, above = self._answers(differences[shown])
-        measurement = self.prepared.done.measurement
-        noise, options = get_noise(measurement.noise), measurement.noise_options
-        weights = read_out(noise, options, self.response, self.tangent)
-        if experiment.read_out == "trained":
-            change = _rectified(above[-1:], options) - _rectified(below[-1:], options)
-            weights = read_out(noise, options, self.response, change)
-            weights = weights + self._training_noise(weights, scale, experiment, generator)
-        separation = _dot(weights, _rectified(above, options) - _rectified(below, options))
-        shared = options["differential"] * _dot(weights, _tangent(self, options)) ** 2
-        variances = [
-            scale * read_out_variance(noise, options, weights, rows).double().cpu().numpy() + shared
-            for rows in (below, above)
-        ]
-        found[shown] = task.correct(separation, *variances)
+        if shown.any():
+            _, options = self._noise
+            below, above = self._answers(differences[shown])
+            separation = _dot(weights, _rectified(above, options) - _rectified(below, options))
+            found[shown] = task.correct(
+                separation, self._variances(weights, below), self._variances(weights, above)
+            )
         return found
+
+    @property
+    def _noise(self) -> tuple[Noise, Options]:
+        measurement = self.prepared.done.measurement
+        return get_noise(measurement.noise), measurement.noise_options
 
     @property
     def _scale(self) -> float:
         measurement, done = self.prepared.done.measurement, self.prepared.done
         return get_noise(measurement.noise).scale(measurement.noise_level, done.response_rms(self.layer))
 
-    def _threshold(self, scale: float) -> float:
+    @property
+    def _threshold(self) -> float:
         """What J predicts for this sample alone."""
-        measurement = self.prepared.done.measurement
+        measurement, scale = self.prepared.done.measurement, self._scale
         j = self.prepared.done.sums.information[self.layer.name][self.sample, self.index]
         if not (np.isfinite(j) and j > 0 and scale > 0):
             return np.inf
         j = saturated(np.array(j / scale), measurement.noise_options["differential"])
         return float(measurement.dprime / np.sqrt(j))
+
+    def _variances(self, weights: Tensor, rows: Tensor) -> Array:
+        """Of the read-out's answer to each row of responses, differential correlations included."""
+        noise, options = self._noise
+        own = read_out_variance(noise, options, weights, rows).expand(len(rows)).cpu().double().numpy()
+        shared = _dot(weights, rectified(options, self.response, self.tangent)[1])[0] ** 2
+        return np.asarray(self._scale * own + options["differential"] * shared)
 
     def _can_show(self, difference: float) -> bool:
         measurement = self.prepared.done.measurement
@@ -222,25 +267,17 @@ class _Trial:
         below, above = rows.split(len(differences))
         return below, above
 
-    def _training_noise(
-        self, weights: Tensor, scale: float, experiment: Experiment, generator: torch.Generator
-    ) -> Tensor:
+    def _training_noise(self, weights: Tensor, experiment: Experiment, generator: torch.Generator) -> Tensor:
         """Noise of a difference of two means over training trials, weighted as the read-out is."""
-        measurement = self.prepared.done.measurement
-        noise, options = get_noise(measurement.noise), measurement.noise_options
+        noise, options = self._noise
         drawn = torch.randn(weights.shape, generator=generator, dtype=torch.float64)
-        drawn = drawn.to(weights) * (2 * scale / experiment.training_trials) ** 0.5
-        if noise.unit_variance is None:
-            return drawn
-        response, _ = rectified(options, self.response, self.response)
-        return drawn / noise.unit_variance(response, options).sqrt()
+        drawn = drawn.to(weights) * (2 * self._scale / experiment.training_trials) ** 0.5
+        if noise.unit_variance is not None:
+            drawn = drawn / noise.unit_variance(_rectified(self.response, options), options).sqrt()
+        return torch.as_tensor(drawn)
 
 
-def _tangent(trial: _Trial, options: dict[str, float]) -> Tensor:
-    return rectified(options, trial.response, trial.tangent)[1]
-
-
-def _rectified(response: Tensor, options: dict[str, float]) -> Tensor:
+def _rectified(response: Tensor, options: Options) -> Tensor:
     return rectified(options, response, response)[0]
 
 

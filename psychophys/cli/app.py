@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from psychophys.cli.options import Asked, measurement_options
+from psychophys.cli.options import Asked, Checkpoint, FileFormat, Models, Output, measurement_options
 
 app = typer.Typer(
     add_completion=False,
@@ -40,25 +40,10 @@ def _root(
 @measurement_options
 def measure(
     asked: Asked,
-    models: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(
-            metavar="[MODEL]...",
-            help="timm names (tags allowed), hf-hub:OWNER/NAME or local-dir:PATH. "
-            "Default: tf_efficientnet_lite0, whose weights come along.",
-            show_default=False,
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Weights to load in place of the pretrained ones: a file, or a quoted pattern."),
-    ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="FILE.parquet, .csv or .jsonl; - is standard output.")
-    ] = "results.parquet",
-    file_format: Annotated[
-        Optional[str], typer.Option("--format", help="parquet, csv or jsonl, whatever the name says.")  # noqa: UP045
-    ] = None,
+    models: Models = None,
+    checkpoint: Checkpoint = None,
+    output: Output = "results.parquet",
+    file_format: FileFormat = None,
     append: Annotated[bool, typer.Option("--append", help="Add to a Parquet file that is there.")] = False,
 ) -> None:
     """Measure how finely every layer of a model tells stimuli apart.
@@ -150,16 +135,105 @@ def sweep(
 
 
 @app.command()
+@measurement_options
+def simulate(
+    asked: Asked,
+    models: Models = None,
+    checkpoint: Checkpoint = None,
+    check: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Simulate what this results file measured; --layers and a number of --values choose from it."
+        ),
+    ] = None,
+    task: Annotated[str, typer.Option(help="2afc or single (which of the two is it?).")] = "2afc",
+    read_out: Annotated[
+        str, typer.Option(help="ideal (the best linear one) or trained (on --training-trials).")
+    ] = "ideal",
+    trials: Annotated[int, typer.Option(help="At each of nine differences.")] = 1000,
+    training_trials: Annotated[int, typer.Option(help="Of each kind, for the trained read-out.")] = 1000,
+    trial_seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    output: Output = "simulation.parquet",
+    file_format: FileFormat = None,
+    figure: Annotated[
+        Optional[Path], typer.Option(help="Draw psychometric functions: FILE.png, .svg or .pdf.")  # noqa: UP045
+    ] = None,
+) -> None:
+    """Simulate observers with noisy responses, and fit their thresholds beside the predicted ones.
+
+    \b
+    Examples:
+      psychophys simulate --layers blocks.5,classifier --values 12 --phases 1
+      psychophys simulate --layers classifier --noise-level 0.1 --figure curves.png
+      psychophys simulate --check results.parquet --layers 'blocks.*' --values 6
+      psychophys simulate --layers classifier --read-out trained --training-trials 200
+    """
+    from psychophys.cli import observing
+    from psychophys.simulation import Experiment
+
+    experiment = Experiment(task, read_out, trials, training_trials, trial_seed)
+    outputs = observing.Outputs(output, file_format, figure)
+    observing.simulate(models or [], checkpoint, asked, experiment, check, outputs)
+
+
+@app.command()
+@measurement_options
+def fisher(
+    asked: Asked,
+    models: Models = None,
+    checkpoint: Checkpoint = None,
+    dimensions: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Two or more parameters; --values are of the first, and others are measured at the values "
+            "that --set or their option gives.",
+            show_default="orientation,frequency",
+        ),
+    ] = None,
+    output: Output = "fisher.parquet",
+    file_format: FileFormat = None,
+    figure: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Draw ellipses of two dimensions: FILE.png, .svg or .pdf."),
+    ] = None,
+) -> None:
+    """Measure two or more dimensions at once: the Fisher matrix, thresholds joint and alone.
+
+    --dimension, --confidence and --until-precision are not for this command.
+
+    \b
+    Examples:
+      psychophys fisher --values 8 --layers 'blocks.?' --figure ellipses.png
+      psychophys fisher --dimensions orientation,frequency --frequencies 2.24,4.48,8.96
+      psychophys fisher --dimensions x,y,size --values 1 --set orientation=0,45
+    """
+    from psychophys.cli import commands
+    from psychophys.cli import fisher as matrices
+
+    sink = commands.Sink(output, file_format, append=False)
+    matrices.fisher(models or [], checkpoint, asked, dimensions, sink, figure)
+
+
+@app.command()
+def noises() -> None:
+    """List the noise models: formula, unit, options and source.
+
+    \b
+    Example:
+      psychophys noises
+    """
+    from psychophys.cli import observing
+
+    observing.noises()
+
+
+@app.command()
 def statistics(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGES...", help="Folders, zip and tar archives, files.")
     ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="FILE.parquet, .csv or .jsonl; - is standard output.")
-    ] = "prior.parquet",
-    file_format: Annotated[
-        Optional[str], typer.Option("--format", help="parquet, csv or jsonl, whatever the name says.")  # noqa: UP045
-    ] = None,
+    output: Output = "prior.parquet",
+    file_format: FileFormat = None,
     rotate: Annotated[
         float, typer.Option(help="Turn every image first, by degrees counter-clockwise: a control.")
     ] = 0.0,

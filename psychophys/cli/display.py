@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from psychophys.fisher_table import FisherResults
 from psychophys.results import Results
 from psychophys.summary import LAYER, RANKINGS, cautions, conclusions, development, rank, run_name, summarize
 
@@ -132,7 +133,7 @@ def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def print_skipped(console: Console, results: Results) -> None:
+def print_skipped(console: Console, results: Results | FisherResults) -> None:
     """Say which modules asked for could not be measured, and why."""
     for record in results.runs.values():
         reasons: dict[str, list[str]] = {}

@@ -11,6 +11,27 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
+Models = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="timm names (tags allowed), hf-hub:OWNER/NAME or local-dir:PATH. "
+        "Default: tf_efficientnet_lite0, whose weights come along.",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Weights to load in place of the pretrained ones: a file, or a quoted pattern."),
+]
+Output = Annotated[
+    str, typer.Option("--output", "-o", help="FILE.parquet, .csv or .jsonl; - is standard output.")
+]
+FileFormat = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--format", help="parquet, csv or jsonl, whatever the name says."),
+]
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -1,0 +1,339 @@
+"""The Fisher matrix over two or more dimensions of a stimulus, layer by layer."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from psychophys.accumulation import Progress, Span, block_parameters, run_blocks
+from psychophys.errors import PsychophysError, UsageError
+from psychophys.fisher_table import FisherResults
+from psychophys.layers import Layer, select_layers
+from psychophys.matrices import correlations, pairs, symmetric, thresholds_alone, thresholds_joint
+from psychophys.measurement import about, failure, identify, provenance
+from psychophys.noise import Noise, Options, get_noise, rectified, squared_norm
+from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.spec import Measurement, Values, check, plan
+from psychophys.stimuli import Stimulus
+from psychophys.tangents import ESTIMATORS
+
+Array = NDArray[np.float64]
+DEFAULT_DIMENSIONS = ("orientation", "frequency")
+SINGULAR = 1000.0
+"""Eigenvalue of the correlations, in spacings of the numbers at 1, that cannot be told from 0."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What is measured: along the first dimension as planned, with the others among its parameters.
+
+    Made by :func:`plan_fisher`.
+    """
+
+    measurement: Measurement
+    dimensions: tuple[str, ...]
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Of the dimensions."""
+        return tuple(self.measurement.stimulus.dimension(name).unit for name in self.dimensions)
+
+    @property
+    def points(self) -> list[tuple[float, ...]]:
+        """Every combination of the dimensions' values."""
+        others = (self.measurement.parameters[name] for name in self.dimensions[1:])
+        return list(itertools.product(self.measurement.values, *others))
+
+    @property
+    def n_samples(self) -> int:
+        """Nuisance samples averaged over at every point."""
+        return len(self.measurement.samples) * len(self.measurement.values) // len(self.points)
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Half-widths of central differences: the measurement's, and those of the other parameters."""
+        stimulus = self.measurement.stimulus
+        return (self.measurement.step, *(stimulus.dimension(name).step for name in self.dimensions[1:]))
+
+    def averaged(self, numbers: Array) -> Array:
+        """Mean over the nuisance samples at every point: (samples, values, ...) -> (points, ...)."""
+        names = list(self.measurement.parameters)
+        counts = [len(values) for values in self.measurement.parameters.values()]
+        grid = numbers.reshape(*counts, *numbers.shape[1:])
+        others = [names.index(name) for name in self.dimensions[1:]]
+        nuisance = [place for place in range(len(names)) if place not in others]
+        rest = range(len(names) + 1, grid.ndim)
+        ordered = grid.transpose(*nuisance, len(names), *others, *rest)
+        return np.asarray(ordered.reshape(-1, len(self.points), *numbers.shape[2:]).mean(axis=0))
+
+
+def fisher_matrix(
+    model: str | Observer = DEFAULT_MODEL,
+    dimensions: Sequence[str] = DEFAULT_DIMENSIONS,
+    *,
+    stimulus: str | Stimulus | None = None,
+    weights: str = "pretrained",
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    values: Values = None,
+    parameters: Mapping[str, Values] | None = None,
+    layers: str | Sequence[str] = "default",
+    estimator: str | None = None,
+    step: float | None = None,
+    noise: str | None = None,
+    noise_level: float | None = None,
+    noise_options: Mapping[str, float] | None = None,
+    dprime: float = 1.0,
+    preset: str | None = None,
+    images: Sequence[str | Path] = (),
+    device: str = "auto",
+    dtype: str = "float32",
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> FisherResults:
+    """Measure the Fisher matrix of every chosen layer of a model, J_ij = dr/di . dr/dj / sigma^2.
+
+    Parameters
+    ----------
+    model
+        A name for :func:`psychophys.load_observer`, or an :class:`psychophys.Observer`.
+    dimensions
+        Two or more parameters of the stimulus.
+    values
+        Where the first dimension is measured; the others are measured at the values that ``parameters``
+        has for them, by default the stimulus's own. All combinations are points of their own.
+    parameters
+        Of the other parameters, all combinations are averaged over: J is, before it is inverted.
+    step
+        Half-width of central differences along the first dimension; the others have their own.
+    stimulus, layers, estimator, noise, noise_level, noise_options, dprime, preset, images
+        See :func:`psychophys.plan`; the noise must be independent between units.
+    weights, seed, checkpoint, device, dtype
+        See :func:`psychophys.load_observer`; an ``Observer`` brings its own.
+    batch_size, progress
+        See :func:`psychophys.measure`.
+
+    Returns
+    -------
+    FisherResults
+        One row for each layer, point and pair of dimensions.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or an impossible value.
+    MeasurementError
+        For a measurement that fails while it runs.
+
+    Examples
+    --------
+    >>> import psychophys
+    >>> table = psychophys.fisher_matrix(layers="blocks.5", values=4, parameters={"phase": 2})
+    >>> table.to_pandas()[["dimension_i", "dimension_j", "correlation"]].shape
+    (12, 3)
+    """
+    settings = {
+        "stimulus": stimulus, "values": values, "parameters": parameters, "layers": layers,
+        "estimator": estimator, "step": step, "noise": noise, "noise_level": noise_level,
+        "noise_options": noise_options, "dprime": dprime, "preset": preset, "images": images,
+    }  # fmt: skip
+    joint = plan_fisher(dimensions, **settings)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch size {batch_size}", "Give one or more.")
+    if isinstance(model, str):
+        chosen = pick_device(device)
+        model = load_observer(
+            model, weights=weights, seed=seed, checkpoint=checkpoint, device=chosen, dtype=dtype
+        )
+    return run_fisher(joint, model, batch_size=batch_size, progress=progress)
+
+
+def plan_fisher(dimensions: Sequence[str] = DEFAULT_DIMENSIONS, **settings: Any) -> Joint:
+    """Resolve defaults and check before anything is computed.
+
+    Parameters
+    ----------
+    settings
+        Arguments of :func:`psychophys.plan` apart from ``dimension``, ``confidence`` and ``precision``.
+    """
+    names = (dimensions,) if isinstance(dimensions, str) else tuple(dimensions)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(
+            f"dimensions {', '.join(names) or '(none)'}", "Give two or more different ones, with commas."
+        )
+    if settings.get("stimulus") is None and not settings.get("images") and "hue" in names:
+        settings["stimulus"] = "patch"
+    measurement = plan(dimension=names[0], **settings)
+    given = settings.get("parameters") or {}
+    pedestals = dict(measurement.parameters)
+    for name in names[1:]:
+        parameter = measurement.stimulus.dimension(name)
+        if name in measurement.stimulus.nuisance and name not in given:
+            pedestals[name] = (parameter.default,)  # It is no nuisance here.
+    joint = Joint(replace(measurement, parameters=pedestals), names)
+    _check(joint.measurement)
+    return joint
+
+
+def _check(measurement: Measurement) -> None:
+    if not get_noise(measurement.noise).independent:
+        raise UsageError(
+            f"{measurement.noise} noise is of one dimension", "Use relative, gaussian or poisson noise."
+        )
+    if measurement.noise_options["differential"]:
+        raise UsageError(
+            "differential correlations are along one dimension", "Leave the option differential out."
+        )
+    if measurement.estimator not in ESTIMATORS:
+        raise UsageError(
+            f"estimator {measurement.estimator} follows one dimension", "Use --estimator jvp or central."
+        )
+
+
+def run_fisher(
+    joint: Joint, observer: Observer, *, batch_size: int | None = None, progress: Progress | None = None
+) -> FisherResults:
+    """Measure an observer as planned: see :func:`fisher_matrix`."""
+    measurement = joint.measurement
+    check(measurement, min(observer.input_size))
+    started = time.perf_counter()
+    try:
+        selection = select_layers(observer, measurement.layers)
+        sums = _Sums(joint, observer, selection.layers)
+        estimator = run_blocks(
+            measurement, observer.device, sums.add, batch_size, progress, len(joint.dimensions)
+        )
+    except PsychophysError:
+        raise
+    except Exception as error:
+        raise failure(error, observer) from error
+    text = json.dumps([identify(measurement, observer), *joint.dimensions])
+    identifier = hashlib.sha256(text.encode()).hexdigest()[:16]
+    tolerance = SINGULAR * torch.finfo(observer.dtype).eps
+    rows = []
+    for layer in selection.layers:
+        shared = about(measurement, observer, layer, identifier)
+        shared |= {"n_samples": joint.n_samples, "estimator": estimator}
+        rows += [{**shared, **row} for row in _rows(joint, *sums.matrices(layer), tolerance)]
+    record = provenance(measurement, observer, selection, estimator, time.perf_counter() - started)
+    record |= {"dimensions": list(joint.dimensions), "units": list(joint.units)}
+    return FisherResults.from_rows(rows, {identifier: record})
+
+
+class _Sums:
+    """What is kept of every image, by layer: products of derivatives, and the response.
+
+    Attributes
+    ----------
+    products
+        J_ij at unit noise, for every pair: (samples, values, pairs).
+    response
+        Squared norm of the response: (samples, values).
+    """
+
+    def __init__(self, joint: Joint, observer: Observer, layers: Sequence[Layer]) -> None:
+        self.joint, self.observer, self.layers = joint, observer, layers
+        shape = len(joint.measurement.samples), len(joint.measurement.values)
+        n_pairs = len(pairs(len(joint.dimensions)))
+        self.products = {layer.name: np.zeros((*shape, n_pairs)) for layer in layers}
+        self.response = {layer.name: np.zeros(shape) for layer in layers}
+
+    def add(self, block: Span, estimator: str) -> None:
+        """Measure a block of samples and values."""
+        measurement, observer, dimensions = self.joint.measurement, self.observer, self.joint.dimensions
+        noise, options = get_noise(measurement.noise), measurement.noise_options
+        samples = measurement.samples[block[0]]
+        values = torch.tensor(measurement.values[block[1]], dtype=observer.dtype, device=observer.device)
+        grid = values.repeat(len(samples), 1)
+        fixed = block_parameters(measurement, observer, samples, grid)
+        points = [_column(fixed[name], grid) for name in dimensions]
+        found: dict[str, list[tuple[Tensor, Tensor]]] = {layer.name: [] for layer in self.layers}
+
+        def draw(shown: Sequence[Tensor]) -> Tensor:
+            moved = dict(zip(dimensions, shown, strict=True))
+            return measurement.stimulus.render({**fixed, **moved}, observer.input_size)
+
+        def receive(name: str, response: Tensor, tangents: Tensor) -> None:
+            if name in found:
+                found[name].append((squared_norm(response), products(noise, options, response, tangents)))
+
+        measure = ESTIMATORS[estimator]
+        widths = np.array(measure(observer, self.layers, draw, points, self.joint.steps, receive))
+        scale = np.array([widths[i] * widths[j] for i, j in pairs(len(dimensions))])
+        for name, parts in found.items():
+            norms, j = (torch.cat(part).cpu().double().numpy() for part in zip(*parts, strict=True))
+            self.response[name][block] = norms.reshape(grid.shape)
+            self.products[name][block] = j.reshape(*grid.shape, -1) / scale
+
+    def matrices(self, layer: Layer) -> tuple[Array, bool]:
+        """J of a layer at every point, (points, n, n), and whether all responses were finite."""
+        measurement = self.joint.measurement
+        square = float(self.response[layer.name].mean()) / layer.n_features
+        variance = get_noise(measurement.noise).scale(measurement.noise_level, float(np.sqrt(square)))
+        unit = self.joint.averaged(self.products[layer.name])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            j = np.where(variance > 0, unit / variance, 0.0)
+        return symmetric(j, len(self.joint.dimensions)), bool(np.isfinite(self.response[layer.name]).all())
+
+
+def _column(value: Tensor | float, grid: Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.full_like(grid, value).flatten()
+
+
+def products(noise: Noise, options: Options, response: Tensor, tangents: Tensor) -> Tensor:
+    """J_ij of each image at unit noise: (N, F), (n, N, F) -> (N, pairs of n), NaN where noise refuses."""
+    refused = None
+    if noise.unit_variance is not None:
+        response, tangents = rectified(options, response, tangents)
+        refused = (response < 0).any(dim=1, keepdim=True)
+        tangents = tangents * noise.unit_variance(response, options).rsqrt()
+    dots = [
+        squared_norm(tangents[i]) if i == j else torch.linalg.vecdot(tangents[i], tangents[j])
+        for i, j in pairs(len(tangents))
+    ]
+    found = torch.stack(dots, dim=1)
+    return found if refused is None else torch.where(refused, torch.nan, found)
+
+
+def _rows(joint: Joint, information: Array, finite: bool, tolerance: float) -> list[dict[str, Any]]:
+    """The columns of the table that are computed, for every point and pair."""
+    dprime = joint.measurement.dprime
+    known = correlations(information)
+    alone = thresholds_alone(information, dprime)
+    together = thresholds_joint(information, dprime, tolerance)
+    refused = "negative" if joint.measurement.noise == "poisson" and finite else "not_finite"
+    rows = []
+    for k, point in enumerate(joint.points):
+        at = " ".join(f"{name}={value:g}" for name, value in zip(joint.dimensions, point, strict=True))
+        for i, j in pairs(len(point)):
+            status = "ok"
+            if not np.isfinite(information[k]).all():
+                status = refused
+            elif not np.isfinite(alone[k, [i, j]]).all():
+                status = "insensitive"
+            elif not np.isfinite(together[k, [i, j]]).all():
+                status = "singular"
+            row = {
+                "at": at,
+                "fisher_information": float(information[k, i, j]),
+                "correlation": float(known[k, i, j]) if np.isfinite(known[k, i, j]) else None,
+                "threshold_alone": float(alone[k, i]) if i == j else None,
+                "threshold_joint": float(together[k, i]) if i == j else None,
+                "status": status,
+            }
+            for name, place in (("i", i), ("j", j)):
+                row[f"dimension_{name}"] = joint.dimensions[place]
+                row[f"value_{name}"], row[f"unit_{name}"] = point[place], joint.units[place]
+            rows.append(row)
+    return rows

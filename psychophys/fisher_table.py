@@ -1,0 +1,278 @@
+"""Fisher matrices as a table: one row for each layer, point and pair of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from psychophys.errors import UsageError
+from psychophys.matrices import correlations, hardest_change, pairs, symmetric
+from psychophys.summary import run_name
+from psychophys.tables import Column, NotOursError, Table, read_table
+
+Array = NDArray[np.float64]
+SCHEMA_VERSION = 1
+METADATA_KEY = b"psychophys_fisher"
+_TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
+
+COLUMNS = (
+    Column("run_id", _TEXT, "", "names the measurement; provenance is kept under it"),
+    Column("model", _TEXT, "", "as it was asked for"),
+    Column("weights", _TEXT, "", "pretrained, random, shuffled, checkpoint or given"),
+    Column("seed", _COUNT, "", "of random and shuffled weights"),
+    Column("checkpoint", _TEXT, "", "file of weights, as it was named; empty if none"),
+    Column("step", _COUNT, "", "how far in training: the last number in the checkpoint's name"),
+    Column("layer", _TEXT, "", "module name; @2 for a module's second call"),
+    Column("layer_index", _COUNT, "", "order in the forward pass, over all layers of the model"),
+    Column("layer_depth", _NUMBER, "0-1", "layer_index scaled to the model"),
+    Column("n_features", _COUNT, "activations", "per image"),
+    Column("stimulus", _TEXT, "", ""),
+    Column("n_samples", _COUNT, "images", "nuisance samples averaged over, before anything is inverted"),
+    Column("at", _TEXT, "", "the point: the value of every dimension"),
+    Column("dimension_i", _TEXT, "", ""),
+    Column("value_i", _NUMBER, "unit_i", ""),
+    Column("unit_i", _TEXT, "", ""),
+    Column("dimension_j", _TEXT, "", "the same as dimension_i, or one that was named after it"),
+    Column("value_j", _NUMBER, "unit_j", ""),
+    Column("unit_j", _TEXT, "", ""),
+    Column("fisher_information", _NUMBER, "1/(unit_i unit_j)", "J_ij, averaged over the samples"),
+    Column("correlation", _NUMBER, "-1 to 1", "J_ij / sqrt(J_ii J_jj); empty if one of these is 0"),
+    Column("threshold_alone", _NUMBER, "unit_i", "d' / sqrt(J_ii), others known (rows with i = j alone)"),
+    Column(
+        "threshold_joint", _NUMBER, "unit_i", "d' sqrt((J^-1)_ii), others unknown (rows with i = j alone)"
+    ),
+    Column("noise", _TEXT, "", "noise model"),
+    Column("noise_level", _NUMBER, "noise model's", ""),
+    Column("criterion_dprime", _NUMBER, "d'", ""),
+    Column("estimator", _TEXT, "", "what was used: central where jvp was not possible"),
+    Column(
+        "status",
+        _TEXT,
+        "",
+        "ok; singular (the dimensions cannot be told apart); insensitive (does not depend on one of them); "
+        "not_finite; negative (responses, under poisson noise)",
+    ),
+)
+_SHARED = [column.name for column in COLUMNS[:11] if column.name != "n_features"]
+SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
+
+
+class FisherResults(Table):
+    """A table of Fisher matrices with the provenance of every run in it.
+
+    Parameters
+    ----------
+    table
+        With the columns of ``COLUMNS``.
+    runs
+        Provenance by run id; ``dimensions`` and ``units`` say what the matrices are over.
+    """
+
+    schema = SCHEMA
+    key = METADATA_KEY
+
+    def __init__(self, table: pa.Table, runs: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(table)
+        self.runs = dict(runs)
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]
+    ) -> FisherResults:
+        """Build from one mapping a row."""
+        return cls(pa.Table.from_pylist(list(rows), schema=SCHEMA), runs)
+
+    @classmethod
+    def join(cls, parts: Iterable[FisherResults]) -> FisherResults:
+        """One table of several, each of one run; a run that comes again replaces its earlier rows."""
+        newest = {run: part for part in parts for run in part.runs}
+        tables = [SCHEMA.empty_table(), *(part.table for part in newest.values())]
+        return cls(pa.concat_tables(tables), {run: part.runs[run] for run, part in newest.items()})
+
+    @classmethod
+    def read(cls, path: str | Path) -> FisherResults:
+        """Read a Parquet file of ``psychophys fisher``; :class:`UsageError` for another."""
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError(f"{str(path)!r} is not a file", "Give one written by `psychophys fisher`.")
+        try:
+            table, meta = read_table(path, METADATA_KEY)
+            if meta["schema_version"] != SCHEMA_VERSION:
+                raise NotOursError(f"version {meta['schema_version']}")
+            return cls(table, meta["runs"])
+        except (NotOursError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            kind = str(error) if isinstance(error, NotOursError) else type(error).__name__
+            raise UsageError(
+                f"{str(path)!r} holds no Fisher matrices, or is damaged ({kind})",
+                "Give a Parquet file written by `psychophys fisher`.",
+            ) from error
+
+    def _meta(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, "runs": self.runs}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The matrices of one run in one layer.
+
+    Attributes
+    ----------
+    first
+        A row of the table, for what all have in common.
+    dimensions, units
+        Of the n dimensions.
+    named
+        The points in words, P of them.
+    points
+        Their values: (P, n).
+    information
+        J: (P, n, n).
+    alone, joint
+        Thresholds: (P, n).
+    singular
+        Whether a matrix is: (P,).
+    """
+
+    first: pd.Series
+    dimensions: tuple[str, ...]
+    units: tuple[str, ...]
+    named: tuple[str, ...]
+    points: Array
+    information: Array
+    alone: Array
+    joint: Array
+    singular: NDArray[np.bool_]
+
+    @property
+    def dprime(self) -> float:
+        """Criterion of the thresholds."""
+        return float(self.first["criterion_dprime"])
+
+    @property
+    def correlations(self) -> Array:
+        """Of every pair of dimensions: (P, pairs)."""
+        upper = np.triu_indices(len(self.dimensions), 1)
+        return correlations(self.information)[:, upper[0], upper[1]]
+
+    @property
+    def hardest(self) -> tuple[Array, Array]:
+        """See :func:`psychophys.matrices.hardest_change`: (P, n) and (P,)."""
+        change, least = hardest_change(self.information, self.dprime)
+        # What is singular is decided once, where the precision of the numbers is known.
+        loose, _ = hardest_change(self.information, self.dprime, np.inf)
+        return np.where(self.singular[:, None], loose, change), np.where(self.singular, 0.0, least)
+
+
+def stacks(results: FisherResults) -> Iterator[Stack]:
+    """The matrices of every run and layer, in the order of the table."""
+    for _, rows in results.to_pandas().groupby(["run_id", "layer"], sort=False):
+        dimensions = tuple(dict.fromkeys(rows["dimension_i"]))
+        n = len(dimensions)
+        diagonal = [place for place, (i, j) in enumerate(pairs(n)) if i == j]
+
+        def column(name: str, rows: pd.DataFrame = rows, n: int = n) -> Array:
+            return np.asarray(rows[name].to_numpy().reshape(-1, len(pairs(n))))
+
+        yield Stack(
+            first=rows.iloc[0],
+            dimensions=dimensions,
+            units=tuple(column("unit_i")[0, diagonal]),
+            named=tuple(column("at")[:, 0]),
+            points=column("value_i")[:, diagonal],
+            information=symmetric(column("fisher_information"), n),
+            alone=column("threshold_alone")[:, diagonal],
+            joint=column("threshold_joint")[:, diagonal],
+            singular=(column("status") == "singular").any(axis=1),
+        )
+
+
+def confusable(results: FisherResults) -> pd.DataFrame:
+    """What is hardest to see in each layer at each point: the change that dimensions make up together.
+
+    Returns
+    -------
+    DataFrame
+        One row for each run, layer and point: ``run_id, model, weights, seed, checkpoint, step, layer,
+        layer_index, layer_depth, stimulus, at``; ``change_<dimension>`` for every dimension, in its unit;
+        ``change``, the same in words; ``eigenvalue``, the smallest of the correlations' (0 to 1), and
+        ``times_larger``, one over its root: the length of the change at criterion, in thresholds of the
+        dimensions alone. Where the matrix is singular this is infinite, and the change is the direction
+        with length 1. See :func:`psychophys.matrices.hardest_change`.
+    """
+    found = []
+    for stack in stacks(results):
+        change, least = stack.hardest
+        with np.errstate(divide="ignore"):
+            larger = 1 / np.sqrt(least)
+        for k, at in enumerate(stack.named):
+            row: dict[str, Any] = {name: stack.first[name] for name in _SHARED}
+            row["at"] = at
+            row |= {f"change_{name}": change[k, i] for i, name in enumerate(stack.dimensions)}
+            row["change"] = in_words(stack, change[k])
+            row["eigenvalue"], row["times_larger"] = least[k], larger[k]
+            found.append(row)
+    return pd.DataFrame(found)
+
+
+def in_words(stack: Stack, change: Array) -> str:
+    """A change in a few words; empty if it is not known."""
+    if not np.isfinite(change).all():
+        return ""
+    named = zip(stack.dimensions, change, stack.units, strict=True)
+    return ", ".join(f"{name} {part:+.3g} {unit}" for name, part, unit in named if part)
+
+
+def conclusions(results: FisherResults) -> list[str]:
+    """One sentence for each run: where its dimensions are most confusable."""
+    runs: dict[str, list[Stack]] = {}
+    for stack in stacks(results):
+        runs.setdefault(str(stack.first["run_id"]), []).append(stack)
+    return [_conclusion(layers) for layers in runs.values()]
+
+
+def _conclusion(layers: list[Stack]) -> str:
+    *others, last = layers[0].dimensions
+    who = f"{run_name(layers[0].first)}: {', '.join(others)} and {last}"
+    least = np.array([np.nanmin(np.append(stack.hardest[1], np.inf)) for stack in layers])
+    if not np.isfinite(least).any():
+        return f"{who}: no layer depends on all of them."
+    stack = layers[int(least.argmin())]
+    change, eigenvalues = stack.hardest
+    k = int(np.nanargmin(eigenvalues))
+    where = f"in {stack.first['layer']} at {stack.named[k]}"
+    if eigenvalues[k] == 0:
+        return f"{who} cannot be told apart {where}: no change along {in_words(stack, change[k])} is seen."
+    grown = np.nanmax(stack.joint[k] / stack.alone[k])
+    return (
+        f"{who} are most alike {where}: there {in_words(stack, change[k])} is hardest to see together, "
+        f"{1 / np.sqrt(eigenvalues[k]):.2f} thresholds long, and not knowing the others makes a threshold "
+        f"up to {grown:.2f} times as large."
+    )
+
+
+def cautions(results: FisherResults) -> list[str]:
+    """What a reader should know of the numbers: matrices that are singular, layers without noise."""
+    said = []
+    for _, run in results.to_pandas().groupby("run_id", sort=False):
+        by_point = run.groupby(["layer", "at"], sort=False)["status"].agg(set)
+        singular = sum("singular" in found for found in by_point)
+        if singular:
+            said.append(
+                f"{run_name(run.iloc[0])}: {singular:,} of {len(by_point):,} matrices are singular: some of "
+                "their joint thresholds are infinite."
+            )
+        negative = list(dict.fromkeys(run["layer"][run["status"] == "negative"]))
+        if negative:
+            said.append(
+                f"{run_name(run.iloc[0])}: no poisson noise for {len(negative)} layers with negative "
+                f"responses ({', '.join(negative[:3])}{', ...' if len(negative) > 3 else ''}); "
+                "--noise-option rectify=1 counts these as 0."
+            )
+    return said

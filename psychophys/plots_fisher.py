@@ -1,0 +1,118 @@
+"""Figures of Fisher matrices over two dimensions."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from psychophys.errors import UsageError
+from psychophys.fisher_table import FisherResults, Stack, stacks
+from psychophys.plots import DEPTH_MAP, MOST_RUNS, STYLE, WIDTH_INCHES
+from psychophys.summary import run_name
+
+Array = NDArray[np.float64]
+MOST_LAYERS = 8
+COLUMNS = 4
+FILL = 0.45
+"""Half-width of the largest ellipse, in distances between neighbouring points."""
+
+
+def check_ellipses(n_dimensions: int, n_runs: int = 1) -> None:
+    """Raise :class:`UsageError` for what has no figure."""
+    if n_dimensions != 2:
+        raise UsageError(
+            f"a figure of {n_dimensions} dimensions", "Draw two, or leave the figure out and keep the table."
+        )
+    if n_runs > MOST_RUNS:
+        raise UsageError(f"{n_runs} runs are too many for one figure", f"Draw at most {MOST_RUNS}.")
+
+
+def plot_ellipses(results: FisherResults) -> Figure:
+    """Draw the changes of two dimensions that are at threshold, delta' J delta = d'^2, around every point.
+
+    Up to ``MOST_LAYERS`` layers of each run, spread over depth. Ellipses are drawn larger than they are;
+    each panel's title says by how much. A point without one is marked alone.
+    """
+    runs: dict[str, list[Stack]] = {}
+    for stack in stacks(results):
+        runs.setdefault(str(stack.first["run_id"]), []).append(stack)
+    if not runs:
+        raise UsageError("the results hold no rows", "Give some made by `psychophys fisher`.")
+    for layers in runs.values():
+        check_ellipses(len(layers[0].dimensions), len(runs))
+    shown = [_spread(layers) for layers in runs.values()]
+    rows = [-(-len(layers) // COLUMNS) for layers in shown]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, 1.9 * sum(rows) + 0.3 * len(rows)), layout="constrained")
+        parts = np.ravel(np.asarray(figure.subfigures(len(rows), 1, height_ratios=rows)))
+        for part, layers, count in zip(parts, shown, rows, strict=True):
+            part.suptitle(run_name(layers[0].first))
+            grid = part.subplots(count, min(COLUMNS, len(layers)), squeeze=False)
+            for axes in grid.flat[len(layers) :]:
+                axes.set_axis_off()
+            for axes, stack in zip(grid.flat, layers, strict=False):
+                _draw(axes, stack)
+            for axes in grid[:, 0]:
+                axes.set_ylabel(f"{layers[0].dimensions[1]} ({layers[0].units[1]})")
+            for axes in grid[-1]:
+                axes.set_xlabel(f"{layers[0].dimensions[0]} ({layers[0].units[0]})")
+    return figure
+
+
+def _spread(layers: list[Stack]) -> list[Stack]:
+    places = np.linspace(0, len(layers) - 1, min(len(layers), MOST_LAYERS)).round().astype(int)
+    return [layers[place] for place in np.unique(places)]
+
+
+def ellipse(information: Array, dprime: float, count: int = 61) -> Array:
+    """Changes at threshold in all directions, from a matrix that has an inverse: (count, 2)."""
+    angle = np.linspace(0, 2 * np.pi, count)
+    root = np.sqrt(np.diagonal(information))
+    # The Cholesky factor of the correlations: units may be of any size.
+    factor = np.linalg.cholesky(information / root / root[:, None])
+    around = np.stack([np.cos(angle), np.sin(angle)])
+    return np.asarray(dprime * np.linalg.solve(factor.T, around).T / root)
+
+
+def magnification(extents: Array, spacing: Array) -> float:
+    """By how much ellipses may be enlarged before neighbours touch, rounded down to 1, 2, 3, 5 or 7 times 10^k.
+
+    Parameters
+    ----------
+    extents
+        Largest half-widths along both dimensions.
+    spacing
+        Distance between neighbouring points; infinite where there is one value.
+    """
+    largest = float((FILL * spacing / extents).min())
+    if not np.isfinite(largest):
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(largest))
+    return float(max(step * power for step in (1, 2, 3, 5, 7) if step * power <= largest * (1 + 1e-9)))
+
+
+def _draw(axes: Axes, stack: Stack) -> None:
+    colour = mpl.colormaps[DEPTH_MAP](Normalize(0, 1.15)(stack.first["layer_depth"]))
+    drawn = np.isfinite(stack.joint).all(axis=1)
+    axes.plot(*stack.points.T, ".", color="grey", markersize=2)
+    title = f"{stack.first['layer']}"
+    values = [np.unique(column) for column in stack.points.T]
+    spacing = np.array([np.diff(v).min() if len(v) > 1 else np.inf for v in values])
+    reach = np.where(np.isfinite(spacing), spacing / 2, 0.0)
+    if drawn.any():
+        extents = stack.joint[drawn].max(axis=0)
+        times = magnification(extents, spacing)
+        for point, matrix in zip(stack.points[drawn], stack.information[drawn], strict=True):
+            axes.plot(*(point + times * ellipse(matrix, stack.dprime)).T, color=colour, linewidth=0.9)
+        title += f" (\u00d7 {times:g})"
+        reach = np.where(reach > 0, reach, 1.15 * times * extents)
+    axes.set_title(title if drawn.all() else f"{title}, {(~drawn).sum()} without")
+    low, high = ([v[end] for v in values] for end in (0, -1))
+    if reach.all():
+        axes.set_xlim(low[0] - reach[0], high[0] + reach[0])
+        axes.set_ylim(low[1] - reach[1], high[1] + reach[1])
+    axes.locator_params(nbins=4)

@@ -1,0 +1,104 @@
+"""Figures of simulated observers."""
+
+from __future__ import annotations
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from psychophys.behaviour import Simulations
+from psychophys.errors import UsageError
+from psychophys.plots import DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.psychometrics import Fit, get_task
+from psychophys.summary import run_name
+
+MOST_CURVES, COLUMNS = 6, 3
+
+
+def plot_psychometric(simulations: Simulations) -> Figure:
+    """Psychometric functions of up to six layers at one value, and all fitted thresholds over predicted.
+
+    The layers are spread over depth, and shown at the value whose deviation is the median.
+    """
+    frame = simulations.to_pandas()
+    known = frame[frame["deviation"].notna()]
+    if known.empty:
+        raise UsageError("nothing was simulated that could be drawn", "Use less noise (--noise-level).")
+    run = known[known["run_id"] == known["run_id"].iloc[0]]
+    layers = list(dict.fromkeys(run["layer"]))
+    places = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), MOST_CURVES)).round().astype(int))
+    with mpl.rc_context(STYLE):
+        lines = -(-len(places) // COLUMNS)
+        figure = Figure(figsize=(WIDTH_INCHES, 2.9 + 1.8 * lines), layout="constrained")
+        figure.suptitle(run_name(run.iloc[0]))
+        top, bottom = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=(1.8 * lines, 2.6))))
+        grid = top.subplots(lines, COLUMNS, squeeze=False, sharey=True).flatten()
+        for axes in grid[len(places) :]:
+            axes.set_axis_off()
+        for axes, place in zip(grid, places, strict=False):
+            part = run[run["layer"] == layers[place]].sort_values("deviation")
+            _draw_function(axes, part.iloc[len(part) // 2])
+            axes.label_outer()
+            axes.set_xlabel(f"difference ({part['unit'].iloc[0]})")
+        _draw_thresholds(bottom.subplots(), known)
+    return figure
+
+
+def _draw_function(axes: Axes, row: pd.Series) -> None:
+    shown, trials, correct = np.array(json.loads(row["curve"]), dtype=float).T
+    task = get_task(row["task"])
+    share = correct / trials
+    error = np.sqrt(share * (1 - share) / trials) * 1.96
+    axes.errorbar(shown, share, error, fmt="o", color="black", markersize=3, linewidth=0.8)
+    smooth = np.geomspace(shown[0] * 0.8, shown[-1] * 1.2, 100)
+    dprime = row["criterion_dprime"]
+    predicted = [task.by_dprime(dprime * x / row["predicted_threshold"]) for x in smooth]
+    axes.plot(smooth, predicted, color="#0072B2", linewidth=1, linestyle="--", label="local-linear")
+    criterion = task.by_dprime(dprime)
+    found = Fit(row["fitted_threshold"], row["fitted_low"], row["fitted_high"], row["power"])
+    axes.plot(
+        smooth, found.proportion_correct(smooth, criterion), color="#D55E00", linewidth=1, label="fitted"
+    )
+    axes.axhline(criterion, color="grey", linewidth=0.6)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:.3g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xticks([shown[0], row["predicted_threshold"], shown[-1]])
+    axes.set_title(
+        f"{row['layer']}, {row['dimension']} {row['value']:g} {row['unit']}: {row['deviation']:+.0%}"
+    )
+    axes.set_ylabel("proportion correct")
+    axes.legend(loc="upper left")
+
+
+def _draw_thresholds(axes: Axes, known: pd.DataFrame) -> None:
+    colours, depth = mpl.colormaps[DEPTH_MAP], Normalize(0, 1)
+    fitted, predicted = known["fitted_threshold"], known["predicted_threshold"]
+    for shade, part in known.groupby("layer_depth"):
+        errors = np.abs(
+            [part["fitted_low"] - part["fitted_threshold"], part["fitted_high"] - part["fitted_threshold"]]
+        )
+        axes.errorbar(
+            part["predicted_threshold"],
+            part["fitted_threshold"],
+            errors,
+            fmt="o",
+            markersize=3,
+            linewidth=0.8,
+            color=colours(depth(float(str(shade)))),
+        )
+    ends = [min(fitted.min(), predicted.min()), max(fitted.max(), predicted.max())]
+    axes.plot(ends, ends, color="grey", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    unit = known["unit"].iloc[0]
+    axes.set_xlabel(f"predicted threshold ({unit})")
+    axes.set_ylabel(f"fitted threshold ({unit})")
+    bar = axes.figure.colorbar(mpl.cm.ScalarMappable(depth, colours), ax=axes, pad=0.01, aspect=30)
+    bar.set_label("depth (0 first, 1 last)")
+    bar.outline.set_visible(False)
