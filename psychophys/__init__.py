@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from psychophys.behaviour import Simulations, check_results, simulate
     from psychophys.comparison import compare
     from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
+    from psychophys.fisher import fisher_matrix
+    from psychophys.fisher_table import confusable
     from psychophys.measurement import measure, run
     from psychophys.observers import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
@@ -28,6 +30,8 @@ _HOMES = {
     "behaviour": ("Simulations", "check_results", "simulate"),
     "comparison": ("compare",),
     "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
+    "fisher": ("fisher_matrix",),
+    "fisher_table": ("confusable",),
     "measurement": ("measure", "run"),
     "observers": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
@@ -59,6 +63,8 @@ __all__ = [
     "check_results",
     "compare",
     "concat",
+    "confusable",
+    "fisher_matrix",
     "image_statistics",
     "list_priors",
     "load_observer",

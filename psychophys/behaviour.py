@@ -283,7 +283,7 @@ def check_results(
     for run_id, run in frame.groupby("run_id", sort=False):
         record = results.runs[str(run_id)]
         measurement = _measurement_of(run, record, layers)
-        at = _some(measurement.values, values)  # noqa: PD011
+        at = _some(measurement.values, values)
         who = observer or _observer_of(run.iloc[0], record, device)
         part = run_simulation(measurement, who, experiment or Experiment(), at=at, progress=progress)
         _check_same(run, part.to_pandas())

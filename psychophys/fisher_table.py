@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psychophys.errors import UsageError
@@ -91,10 +92,11 @@ class FisherResults(Table):
 
     @classmethod
     def join(cls, parts: Iterable[FisherResults]) -> FisherResults:
-        """One table of several, each of one run; a run that comes again replaces its earlier rows."""
+        """One table of several; a run that comes again replaces its earlier rows."""
         newest = {run: part for part in parts for run in part.runs}
-        tables = [SCHEMA.empty_table(), *(part.table for part in newest.values())]
-        return cls(pa.concat_tables(tables), {run: part.runs[run] for run, part in newest.items()})
+        tables = [part.table.filter(pc.equal(part.table["run_id"], run)) for run, part in newest.items()]
+        runs = {run: part.runs[run] for run, part in newest.items()}
+        return cls(pa.concat_tables([SCHEMA.empty_table(), *tables]), runs)
 
     @classmethod
     def read(cls, path: str | Path) -> FisherResults:

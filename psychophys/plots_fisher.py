@@ -79,7 +79,7 @@ def ellipse(information: Array, dprime: float, count: int = 61) -> Array:
 
 
 def magnification(extents: Array, spacing: Array) -> float:
-    """By how much ellipses may be enlarged before neighbours touch, rounded down to 1, 2, 3, 5 or 7 times 10^k.
+    """By how much ellipses may be enlarged before neighbours touch, rounded down to one digit.
 
     Parameters
     ----------

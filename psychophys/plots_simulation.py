@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from psychophys.behaviour import Simulations
-from psychophys.errors import UsageError
+from psychophys.errors import MeasurementError
 from psychophys.plots import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.psychometrics import Fit, get_task
 from psychophys.summary import run_name
@@ -28,7 +28,7 @@ def plot_psychometric(simulations: Simulations) -> Figure:
     frame = simulations.to_pandas()
     known = frame[frame["deviation"].notna()]
     if known.empty:
-        raise UsageError("nothing was simulated that could be drawn", "Use less noise (--noise-level).")
+        raise MeasurementError("nothing was simulated that could be drawn", "Use less noise (--noise-level).")
     run = known[known["run_id"] == known["run_id"].iloc[0]]
     layers = list(dict.fromkeys(run["layer"]))
     places = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), MOST_CURVES)).round().astype(int))

@@ -143,6 +143,10 @@ def fit(levels: Array, correct: Array, trials: Array, criterion: float, confiden
             # An observer that is simulated does not lapse, nor does it drift.
             fixed_parameters={"lambda": 0.0, "eta": 1e-8},
             confP=(confidence,),
+            # The priors follow the range: wider than what is shown, so that they decide little.
+            stimulus_range=(float(np.log(levels.min())) - 1, float(np.log(levels.max())) + 1),
+            steps_moving_bounds={"threshold": 100, "width": 100},
+            grid_steps={"threshold": 100, "width": 60},
         )
     estimate, (ends,) = found.parameter_estimate, found.confidence_intervals["threshold"].values()
     _, scale = sigmoid.standard_parameters(estimate["threshold"], estimate["width"])

@@ -31,8 +31,9 @@ from psychophys.psychometrics import Task, get_task
 from psychophys.spec import Measurement
 
 Array = NDArray[np.float64]
-LEVELS = tuple(float(level) for level in np.geomspace(0.4, 2.5, 9))
+LEVELS = tuple(float(level) for level in np.geomspace(0.6, 1 / 0.6, 9))
 """Differences shown, in local-linear thresholds of the read-out."""
+MOST_TRIALS = 10_000
 READ_OUTS = {
     "ideal": "derivative over variance: the best linear read-out at the value",
     "trained": "difference of the mean responses in training trials, over variance",
@@ -50,7 +51,7 @@ class Experiment:
     read_out
         Name in ``READ_OUTS``.
     trials
-        At each of ``LEVELS``, over all nuisance samples.
+        At each of ``LEVELS``, over all nuisance samples; at most 10,000, where the fit's own grid ends.
     training_trials
         Of each of two stimuli, in each nuisance sample, for ``trained``; their difference is the largest
         of ``LEVELS``, in thresholds of J.
@@ -69,9 +70,12 @@ class Experiment:
         get_task(self.task)
         if self.read_out not in READ_OUTS:
             raise unknown("read-out", self.read_out, READ_OUTS)
-        for name, count in (("trials", self.trials), ("training trials", self.training_trials)):
-            if not 1 <= count <= 10**9:
-                raise UsageError(f"{count} {name}", "Give 1 to 1,000,000,000.")
+        for name, count, most in (
+            ("trials", self.trials, MOST_TRIALS),
+            ("training trials", self.training_trials, 10**9),
+        ):
+            if not 1 <= count <= most:
+                raise UsageError(f"{count} {name}", f"Give 1 to {most:,}.")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} of the trials", "Give 0 or more.")
         if not get_noise(measurement.noise).independent:

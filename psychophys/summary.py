@@ -53,7 +53,7 @@ def summarize(results: Results) -> pd.DataFrame:
         ``oblique_threshold``; for every dimension ``best_value``, ``worst_value`` (smallest and largest
         threshold) and ``best_worst_ratio`` of their sensitivities; every index of
         :data:`psychophys.indices.INDICES` that applies, with its interval in ``<index>_low`` and
-        ``<index>_high`` (NaN with one nuisance sample).
+        ``<index>_high`` (NaN with one nuisance sample); ``retained_information`` (mean, input noise).
     """
     frame = results.to_pandas()
     rows = []
@@ -72,6 +72,7 @@ def _layer_row(group: pd.DataFrame, intervals: Mapping[str, Sequence[float]]) ->
         name: first[name] for name in (*RUN, "layer", "n_features", "estimator", "status")
     }
     row["mean_threshold"] = _mean(limit)
+    row["retained_information"] = group["retained_information"].astype(float).mean()
     if first["dimension"] == "orientation":
         cardinal, oblique = is_cardinal(value), is_oblique(value)
         row["cardinal_threshold"] = _mean(limit[cardinal])
@@ -167,9 +168,21 @@ def development(results: Results, steps: int = 6) -> list[tuple[str, pd.DataFram
 
 
 def conclusions(results: Results) -> list[str]:
-    """One sentence for each run in the table: what was found."""
+    """One sentence or two for each run in the table: what was found."""
     summary = summarize(results)
-    return [_conclusion(group) for _, group in summary.groupby("run_id", sort=False)]
+    runs = [group for _, group in summary.groupby("run_id", sort=False)]
+    return [f"{_conclusion(run)}{_retained(run)}" for run in runs]
+
+
+def _retained(run: pd.DataFrame) -> str:
+    known = run[run["retained_information"] > 0]
+    if known.empty:
+        return ""
+    first, last = known.iloc[0], known.iloc[-1]
+    return (
+        f" Of the pixels' information, {first['layer']} keeps {first['retained_information']:.2g} and "
+        f"{last['layer']} {last['retained_information']:.2g}."
+    )
 
 
 def cautions(results: Results) -> list[str]:

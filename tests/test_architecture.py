@@ -12,7 +12,7 @@ import psychophys
 
 ROOT = Path(psychophys.__file__).parent
 LEVELS = (
-    ("errors", "memory", "files", "coding", "covariance", "indices", "uncertainty"),
+    ("errors", "memory", "files", "coding", "covariance", "indices", "uncertainty", "matrices"),
     ("tables", "photographs"),
     ("stimuli", "noise", "checkpoints", "priors", "psychometrics"),
     ("observers", "sheet", "natural", "references"),
@@ -20,13 +20,14 @@ LEVELS = (
     ("responses", "statistics"),
     ("spec", "results", "propagation"),
     ("accumulation",),
-    ("inference",),
+    ("inference", "tangents"),
     ("simulation",),
     ("measurement", "human"),
     ("jobs", "catalog", "summary", "comparison"),
-    ("behaviour",),
+    ("behaviour", "fisher_table"),
+    ("fisher",),
     ("plots",),
-    ("plots_simulation",),
+    ("plots_simulation", "plots_fisher"),
     ("store", "engines", "estimate"),
     ("sweep",),
     ("cli",),

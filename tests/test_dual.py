@@ -59,6 +59,9 @@ RULE_CASES = {
     "relu in place": (lambda x: F.relu(x, inplace=True), (2, 4, 5)),
     "relu6": (F.relu6, (2, 4, 5)),
     "relu6 in place": (lambda x: F.relu6(x, True), (2, 4, 5)),
+    "hardtanh": (F.hardtanh, (2, 4, 5)),
+    "hardtanh of other limits in place": (lambda x: F.hardtanh(x, 0.0, 2.5, True), (2, 4, 5)),
+    "module of relu6": (torch.nn.ReLU6(inplace=True), (2, 4, 5)),
 }
 
 

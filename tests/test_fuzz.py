@@ -120,7 +120,22 @@ VALUES = {
     "--preset": f"benjamin2022 | '' benjamin {JUNK}",
     "--layers": "all default * conv conv,fc relu@2 re* '' , [ none LONG ODD |",
     "--estimator": f"jvp central chained '' | jpv {JUNK}",
-    "--noise": f"relative gaussian '' | gausian {JUNK}",
+    "--noise": f"relative gaussian poisson empirical input '' | gausian {JUNK}",
+    "--noise-option": "differential=1e-3 differential=0 rectify=1 floor=0.1 shrinkage=0.5 shrinkage=0"
+    " response=0 iterations=2 tolerance=0.1 floor=-1 rectify=2"
+    f" | '' = floor =1 floor= floor=a floor=0,1 differential=-1 differential=nan flor=1 {JUNK}",
+    "--confidence": f"0.95 0.5 0.999 | 0 1 -1 nan inf 1e308 '' x {JUNK}",
+    "--until-precision": f"50% 0.9 100% | 0 -5% 1 nan inf % '' x {JUNK}",
+    "--check": f"toy.parquet dead.parquet | '' . text.parquet zero.parquet empty.parquet missing.parquet {JUNK}",
+    "--task": f"2afc single | '' 3afc {JUNK}",
+    "--read-out": f"ideal trained | '' best {JUNK}",
+    "--trials": f"1 10 1000 | 0 -1 10001 HUGE {NOT_INTEGER}",
+    "--training-trials": f"1 1000 | 0 -1 HUGE {NOT_INTEGER}",
+    "--trial-seed": f"0 7 | -1 {NOT_INTEGER}",
+    "simulate --output": "s.parquet s.csv s.jsonl - | '' . no/x.parquet pipe.parquet x.txt",
+    "simulate --format": f"csv jsonl parquet | '' CSV {JUNK}",
+    "simulate models": "toy_net toy_net toy_net toy_dead hf-hub:no/such | '' toy_nte toy_* local-dir:missing -1"
+    f" {JUNK}",
     "--device": f"auto cpu cpu:7 | '' tpu meta cuda:99 cuda:-1 cpu: xla:0 cuda:HUGE {JUNK}",
     "--dtype": f"float32 float64 | '' float16 {JUNK}",
     "--batch-size": f"1 3 64 HUGE | 0 -1 {NOT_INTEGER}",
@@ -132,6 +147,12 @@ VALUES = {
     " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
     "measure --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "show --format": f"table csv | '' jsonl {JUNK}",
+    "fisher models": "toy_net toy_net toy_dead toy_endless test_resnet hf-hub:no/such"
+    f" | '' toy_nte toy_* {JUNK}",
+    "--dimensions": "orientation,frequency x,y y,x,size ' phase , contrast' hue,value rotation,blur"
+    f" x,luminance orientation,angle | '' , x x,x x, ,x sample,x x,Y LONG,x {JUNK}",
+    "fisher --output": "out.parquet out.csv - toy.parquet | '' . no/x.parquet pipe.parquet",
+    "fisher --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "sweep --output": "results swept broken . a/b/c names.txt names.txt/x LONG ODD '' |",
     "--models-file": f"names.txt | '' . missing zero.parquet other.parquet folder.parquet {JUNK}",
     "--exclude": "toy_d* *_net nothing '' [ * ODD LONG |",
@@ -149,10 +170,12 @@ VALUES = {
 USUAL = {
     "measure": "--weights random --values 2",
     "sweep": "--weights random --values 1 --engine serial",
+    "simulate": "--weights random --values 1 --phases 1",
+    "fisher": "--weights random --values 2 --phases 1",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
 EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
-EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2}
+EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2, "fisher": 60}
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
     "stimuli": "gabor",
@@ -242,7 +265,7 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setitem(sys.modules, "ray", None)
         patch.setattr(Processes, "run", Serial.run)
         patch.setattr("psychophys.estimate._YARDSTICK", "toy_net")
-        for module in ("commands", "sweeping"):
+        for module in ("commands", "fisher", "observing", "sweeping"):
             patch.setattr(f"psychophys.cli.{module}.keep_freed_memory", lambda: False)
         with pytest.raises(SystemExit) as end:
             main()
@@ -294,7 +317,7 @@ def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
 
 def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
     assert not [name for name in written if Path(name).name.startswith(".")]
-    if code == 2 or words[0] in ("layers", "models", "show", "priors") or "--dry-run" in words:
+    if code == 2 or words[0] in ("layers", "models", "show", "priors", "noises") or "--dry-run" in words:
         assert not written
     elif words[0] == "measure":
         output = said(words, "results.parquet", "--output", "-o")
@@ -304,6 +327,13 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         for content in made.values():
             file_format = said(words, suffix, "--format")
             assert len(READERS[file_format](io.BytesIO(content))) > 0
+    elif words[0] in ("fisher", "simulate"):
+        usual = {"fisher": "fisher.parquet", "simulate": "simulation.parquet"}[words[0]]
+        output, figure = said(words, usual, "--output", "-o"), said(words, "", "--figure")
+        assert code == 1 or set(written) == {output, figure} - {"", "-"}
+        for name in set(written) - {figure}:
+            file_format = said(words, Path(name).suffix.removeprefix("."), "--format")
+            assert len(READERS[file_format](io.BytesIO(written[name]))) > 0
     elif words[0] in ("statistics", "compare", "plot"):
         names = {"statistics": "prior.parquet", "compare": "", "plot": "thresholds.png"}
         output = said(words, names[words[0]], "--output", "-o")

@@ -102,17 +102,17 @@ def test_the_table_holds_intervals_around_its_thresholds(network: Observer) -> N
 
 def test_samples_are_added_until_intervals_are_tight(network: Observer) -> None:
     settings = {"layers": LAYERS, "values": [10.0, 60.0]}
-    table = psychophys.measure(network, precision=0.1, parameters={"phase": 2}, **settings)
+    table = psychophys.measure(network, precision=0.05, parameters={"phase": 2}, **settings)
     frame = table.to_pandas()
     n = int(frame["n_samples"].iloc[0])
-    assert n > 2
+    assert n > 4
     half_width = (frame["threshold_high"] - frame["threshold_low"]) / 2
-    assert (half_width <= 0.1 * frame["threshold"]).all()
+    assert (half_width <= 0.05 * frame["threshold"]).all()
     direct = psychophys.measure(network, parameters={"phase": n}, **settings).to_pandas()
     columns = ["threshold", "threshold_low", "threshold_high", "response_rms"]
     np.testing.assert_allclose(frame[columns], direct[columns], rtol=1e-5)
     coarser = psychophys.measure(network, parameters={"phase": n // 2}, **settings).to_pandas()
-    assert ((coarser["threshold_high"] - coarser["threshold_low"]) / 2 > 0.1 * coarser["threshold"]).any()
+    assert ((coarser["threshold_high"] - coarser["threshold_low"]) / 2 > 0.05 * coarser["threshold"]).any()
     (record,) = table.runs.values()
     assert len(record["measurement"]["parameters"]["phase"]) == n
 

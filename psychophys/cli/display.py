@@ -76,6 +76,9 @@ def _summary_table(
     table.add_column("units", justify="right")
     for heading in ("mean", *(("cardinal", "oblique") if oriented else ("best at", "worst at")), "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
+    kept = rows["retained_information"].notna().any()
+    if kept:
+        table.add_column("kept", justify="right", no_wrap=True)
     table.add_column(f"sensitivity at {ends}", no_wrap=True)
     names = ("cardinal_threshold", "oblique_threshold", "cardinal_oblique_ratio")
     other = ("best_value", "worst_value", "best_worst_ratio")
@@ -83,6 +86,8 @@ def _summary_table(
         cells = [number(row["mean_threshold"]), *(number(row[n]) for n in (names if oriented else other)[:2])]
         ratio = row[(names if oriented else other)[2]]
         cells.append(f"{ratio:.2f}" if np.isfinite(ratio) else "-")
+        if kept:
+            cells.append(f"{row['retained_information']:.2g}")
         drawn = curve(curves[tuple(row[name] for name in LAYER)], blocks)
         note = drawn if row["status"] == "ok" else row["status"]
         table.add_row(str(row["layer"]), f"{row['n_features']:,}", *cells, note)

@@ -107,8 +107,8 @@ def _finish(console: Console, results: FisherResults, sink: Sink, figure: Path |
     for layers in runs.values():
         console.print(_table(layers))
     console.print(
-        "alone: the other dimensions known; joint: unknown. Hardest to see: the change at criterion that is "
-        "longest in thresholds alone (how many, in brackets), at the point where it is.",
+        "Thresholds alone/joint: with the other dimensions known/unknown. Hardest to see: of all changes at "
+        "criterion the one of most thresholds alone (times), at the point where these are most.",
         highlight=False,
     )
     for sentence in (*conclusions(results), *cautions(results)):
@@ -127,25 +127,25 @@ def _table(layers: list[Stack]) -> Table:
     title += f"{first['noise']} noise {first['noise_level']:g}, {first['estimator']}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", no_wrap=True)
-    for name in stack.dimensions:
-        table.add_column(f"{name} alone", justify="right")
-        table.add_column("joint", justify="right", no_wrap=True)
-    table.add_column("correlation", justify="right", no_wrap=True)
-    table.add_column("hardest to see", justify="right", no_wrap=True)
+    for heading in (*stack.dimensions, "correlation"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("hardest to see", justify="right")
+    table.add_column("times", justify="right", no_wrap=True)
+    apart = "/" if len(stack.dimensions) == 2 else "\n"
     for stack in layers:
-        means = np.stack([stack.alone.mean(axis=0), stack.joint.mean(axis=0)], axis=1)
-        cells = [number(float(mean)) for mean in means.flatten()]
+        means = zip(stack.alone.mean(axis=0), stack.joint.mean(axis=0), strict=True)
+        cells = [apart.join(number(float(mean)) for mean in both) for both in means]
         table.add_row(str(stack.first["layer"]), *cells, *_shape(stack))
     return table
 
 
-def _shape(stack: Stack) -> tuple[str, str]:
-    """Range of the correlations, and the change that is hardest to see at the worst point."""
+def _shape(stack: Stack) -> tuple[str, str, str]:
+    """Range of the correlations, the change that is hardest to see at the worst point, and its length."""
     change, least = stack.hardest
     if not np.isfinite(least).any():
-        return "-", "-"
+        return "-", "-", "-"
     k = int(np.nanargmin(least))
     known = stack.correlations[np.isfinite(stack.correlations)]
-    parts = ", ".join(f"{part:+.2g}" for part in change[k])
-    grown = "no limit" if least[k] == 0 else f"{1 / np.sqrt(least[k]):.2f}"
-    return f"{known.min():+.2f} to {known.max():+.2f}", f"{parts} ({grown})"
+    parts = " ".join(f"{part:+.2g}" for part in change[k])
+    length = "inf" if least[k] == 0 else f"{1 / np.sqrt(least[k]):.2f}"
+    return f"{known.min():.2f}..{known.max():.2f}", parts, length

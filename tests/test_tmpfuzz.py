@@ -1,0 +1,378 @@
+"""Any command line ends well: in what was asked for, or in one line that says what was wrong."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import timm
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.main import get_command
+
+import psychophys
+from psychophys.cli import main
+from psychophys.cli.app import app
+from psychophys.engines import Processes, Serial
+from psychophys.jobs import import_modules
+
+TOY_MODELS = '''
+"""Networks of a few weights: one as usual, one that sees nothing, one that gives infinity."""
+from collections import OrderedDict
+from timm.models import register_model
+from torch import nn
+def register(name, scale):
+    def make(pretrained=False, **_):
+        net = nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 5, stride=4), relu=nn.ReLU()))
+        net.conv.weight.data *= scale
+        net.pool, net.again, net.flat, net.fc = nn.AvgPool2d(7), net.relu, nn.Flatten(), nn.Linear(4, 3)
+        net.pretrained_cfg = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+        return net
+    make.__name__ = name
+    register_model(make)
+for name, scale in {"toy_net": 1, "toy_dead": 0, "toy_endless": 1e38}.items():
+    register(name, scale)
+'''
+FILES = {
+    "toy_models.py": TOY_MODELS,
+    "broken.py": "raise ValueError('no\\nnetwork')",
+    "exits.py": "raise SystemExit(7)",
+    "names.txt": "toy_net  # as usual\n\ntoy_d*\n",
+    "hollow/config.json": "{}",
+    **dict.fromkeys(("text.parquet", "broken/text.parquet"), "not Parquet"),
+    "zero.parquet": "",
+    **{f"swept/_sweep/failed/{i}.json": text for i, text in enumerate(("[1]", "{}", "null", "{"))},
+}
+MADE = (
+    "measure toy_net --weights random --values 4 --phases 1 -o toy.parquet",
+    "measure toy_dead toy_endless --weights random --values 2 --phases 1 -o dead.parquet",
+    "measure toy_net --weights random --stimulus patch --values 8 -o ring.parquet",
+    "measure toy_net --checkpoint step_?.pth --values 2 --phases 1 -o steps.parquet",
+    "sweep toy_* hf-hub:no/such --weights random --values 2 --phases 1 -o swept --engine serial",
+)
+"""What lies in the folder: files, and what these command lines leave."""
+LONG, ODD, HUGE = "9" * 5000, "z\u00e9bra\n\U0001f993", str(10**30)
+LONGEST_NAME = "x" * 247 + ".parquet"  # That a file system takes.
+SHORT_FOR = {"LONG": LONG, "ODD": ODD, "HUGE": HUGE, "FULL": LONGEST_NAME, "2^63": str(2**63)}
+NOT_INTEGER = "'' x 1.5 nan LONG ODD"
+NOT_POSITIVE = "'' x 0 -1 nan inf -inf 1e308 1e-308 ODD"
+JUNK = "nonsense LONG ODD"
+
+VALUES = {
+    "measure models": "toy_net toy_net toy_net toy_net toy_dead toy_endless test_resnet hf-hub:no/such"
+    " hf-hub: hf_hub:\u00e9 local-dir:hollow test_vit.r160_in1k"
+    f" | '' toy_nte toy_net.tag test_vit. toy_* local-dir: local-dir:missing -1 {JUNK}",
+    "sweep patterns": "toy_* toy_* toy_net toy_[dn]* toy_?e* test_resnet hf-hub:no/such local-dir:hollow"
+    f" | '' [ none_* toy_*.* toy_nte local-dir: -1 {JUNK}",
+    "layers model": f"toy_net toy_dead test_vit local-dir:hollow | '' toy_nte toy_* local-dir: {JUNK}",
+    "models pattern": f"* toy_* resnet*.a1* '' test_[rv]* | [ none* *.*.* {JUNK}",
+    "stimuli name": f"gabor noise patch-lch gabor-benjamin2022 | '' gabr {JUNK}",
+    "show path": "toy.parquet steps.parquet dead.parquet swept | '' . text.parquet zero.parquet other.parquet"
+    f" bare.parquet empty.parquet folder.parquet pipe.parquet missing.parquet names.txt/x broken {JUNK}",
+    "statistics images": "photo.png photo.png shots shots . names.txt | missing.png folder.parquet"
+    f" list.pth/x {JUNK}",
+    "compare results": "toy.parquet dead.parquet ring.parquet"
+    f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
+    "plot results": f"toy.parquet ring.parquet swept | '' . zero.parquet other.parquet {JUNK}",
+    "--rotate": f"0 45 -30.5 1e6 | '' nan inf x {JUNK}",
+    "--title": "'' words LONG ODD |",
+    "--prior": f"imagenet-sample wei-stocker-2015 | '' imagenet toy.parquet missing.parquet . {JUNK}",
+    "--scale": f"1 1.5 | 0 -1 nan 2 '' x {JUNK}",
+    "--pixels-per-degree": f"1 40 100.5 10000 | '' x 0 -1 0.5 nan inf 1e308 {JUNK}",
+    "--figure": "f.png f.svg f.pdf | '' . f f.jpg no/f.png names.txt/f.png",
+    "statistics --output": "out.parquet out.csv - | '' . no/x.parquet pipe.parquet x.txt",
+    "statistics --format": f"csv jsonl parquet | '' CSV {JUNK}",
+    "statistics --seed": f"0 1 HUGE | -1 {NOT_INTEGER}",
+    "compare --output": "c.parquet c.csv - | '' . no/x.parquet pipe.parquet x.txt",
+    "compare --seed": f"0 7 | -1 {NOT_INTEGER}",
+    "plot --output": "p.png p.svg p.pdf | '' . p p.jpg no/p.png folder.parquet",
+    "--images": f"photo.png shots '' | missing text.parquet empty {JUNK}",
+    "--weights": "random random random pretrained shuffled random,shuffled ' random' random,random"
+    f" | '' , random, RANDOM {JUNK}",
+    "--checkpoint": "toy.pth toy.pth *.pth step_*.pth step_HUGE.pth text.parquet list.pth other.pth"
+    f" | '' . missing.pth *.none [ pipe.parquet names.txt/x {JUNK}",
+    "--seed": f"0 1 -1 -2^63 | 2^63 HUGE -HUGE {NOT_INTEGER}",
+    "--stimulus": f"gabor grating plaid noise patch patch-lch image image-band '' | gabr {JUNK}",
+    "--dimension": f"orientation hue contrast x phase size rotation blur '' | sample Orientation {JUNK}",
+    "--values": "1 2 3 0,90 0.5 30,30 0:1:2 1:0:3 +2 0:180:1 1e-3, 0.1,0.2,0.4"
+    " | '' 0 -1 , nan inf 0,1e308 a:b:c 0:180:3:4 0:180:0 0:180:-1 0:inf:3 0:1:nan 0:180:1e9 \u00b2 HUGE"
+    f" 0:1:HUGE 0:1:99999999999999 99999999999999 {JUNK}",
+    "--phases": f"1 2 0 0,90 45.5 -720:720:2 | '' , nan 1e308,0 a:b:c 0:360:-1 HUGE 0:1:HUGE {JUNK}",
+    "--frequencies": f"4 1,8.5 1e-3 1:3:2 16.01 | '' 0 -1 nan inf 1e308 HUGE 1:2:HUGE {JUNK}",
+    "--set": "contrast=0.5 contrast=0,1 size=0.3 luminance=0.5 x=0 sample=3 phase=2 saturation=1 angle=0"
+    " chroma=0 orientation=45 frequency=1e4 sample=2147483648 sample=0.5 size=10 size=1e-3"
+    " | '' = contrast =1 contrast= contrast=2 contrast=nan x=a size=0 y=inf phase=HUGE contrast=0:1:HUGE"
+    f" contrast==1 {JUNK}",
+    "--preset": f"benjamin2022 | '' benjamin {JUNK}",
+    "--layers": "all default * conv conv,fc relu@2 re* '' , [ none LONG ODD |",
+    "--estimator": f"jvp central chained '' | jpv {JUNK}",
+    "--noise": f"relative gaussian '' | gausian {JUNK}",
+    "--device": f"auto cpu cpu:7 | '' tpu meta cuda:99 cuda:-1 cpu: xla:0 cuda:HUGE {JUNK}",
+    "--dtype": f"float32 float64 | '' float16 {JUNK}",
+    "--batch-size": f"1 3 64 HUGE | 0 -1 {NOT_INTEGER}",
+    "--import": "toy_models.py ./toy_models.py json"
+    f" | '' .. missing.py json.py broken.py exits.py folder.parquet text.parquet {JUNK}",
+    **dict.fromkeys(("--step", "--noise-level", "--dprime"), f"1 1e-6 1e6 | {NOT_POSITIVE}"),
+    **dict.fromkeys(("--quiet", "--append", "--human", "--pretrained", "--dry-run", "--retry-failed"), "|"),
+    "measure --output": "out.parquet out.csv out.jsonl - toy.parquet empty.parquet text.parquet \u00fc.csv"
+    " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
+    "measure --format": f"csv jsonl parquet | '' CSV {JUNK}",
+    "show --format": f"table csv | '' jsonl {JUNK}",
+    "--confidence": "0.9 0.95 | 0 1 nan x",
+    "--until-precision": "5% 0.1 | 0 1 nan x 200%",
+    "--noise-option": "rectify=1 floor=0.1 differential=0 differential=1e-3 tolerance=0.1 | = x x=1 rectify= rectify=nan",
+    "fisher models": "toy_net toy_net toy_dead toy_endless test_resnet hf-hub:no/such"
+    f" | '' toy_nte toy_* {JUNK}",
+    "--dimensions": "orientation,frequency x,y y,x,size ' phase , contrast' hue,value rotation,blur"
+    f" x,luminance orientation,angle | '' , x x,x x, ,x sample,x x,Y LONG,x {JUNK}",
+    "fisher --output": "out.parquet out.csv - toy.parquet | '' . no/x.parquet pipe.parquet",
+    "fisher --format": f"csv jsonl parquet | '' CSV {JUNK}",
+    "sweep --output": "results swept broken . a/b/c names.txt names.txt/x LONG ODD '' |",
+    "--models-file": f"names.txt | '' . missing zero.parquet other.parquet folder.parquet {JUNK}",
+    "--exclude": "toy_d* *_net nothing '' [ * ODD LONG |",
+    "--shard": f"1/1 1/2 2/2 3/9 | '' / 0/1 2/1 1/0 1 -1/2 a/b 1/2/3 LONG/1 1/LONG {JUNK}",
+    "--engine": f"serial processes | ray '' {JUNK}",
+    "--jobs": f"1 2 | 0 -1 {NOT_INTEGER}",
+    "--timeout": "0.1 1e308 inf | '' 0 -1 nan x",
+    "--address": f"| '' auto {JUNK}",
+    "--cpus": f"1 | 0 -1 2 HUGE {NOT_INTEGER}",
+    "--save": "a.png \u00fc.JPG | '' . a a.txt a.palm toy.parquet folder.parquet no/a.png LONG.png",
+    "--sort": f"ratio ratio_last threshold_last threshold_best anisotropy | '' name {JUNK}",
+    "--top": f"1 3 HUGE | 0 -1 {NOT_INTEGER}",
+}
+"""By option: values that may be right | values that are wrong whatever else is said."""
+USUAL = {
+    "measure": "--weights random --values 2",
+    "sweep": "--weights random --values 1 --engine serial",
+    "fisher": "--weights random --values 2 --phases 1",
+}
+"""What is said first, so that most lines are quick and many go far; what is drawn counts more."""
+EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
+EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2, "fisher": 60}
+FIRST = {
+    **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
+    "stimuli": "gabor",
+    "statistics": "photo.png",
+}
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+READERS = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda lines: [*map(json.loads, lines)]}
+PARAMETERS = {name: sorted(c.params, key=lambda p: p.param_type_name) for name, c in COMMANDS.items()}
+"""Of every command: its argument, then its options."""
+
+
+def key_of(command: str, parameter: Any) -> str:
+    name = parameter.name if parameter.param_type_name == "argument" else parameter.opts[0]
+    return f"{command} {name}" if f"{command} {name}" in VALUES else name
+
+
+def values_of(command: str, parameter: Any) -> list[list[str]]:
+    """What may be right, and what is wrong."""
+    parts = [shlex.split(part) for part in VALUES[key_of(command, parameter)].split("|")]
+    short = re.compile("|".join(map(re.escape, SHORT_FOR)))
+    return [[short.sub(lambda found: SHORT_FOR[found[0]], word) for word in part] for part in parts]
+
+
+@st.composite
+def command_lines(draw: st.DrawFn, command: str) -> tuple[list[str], bool]:
+    """Words, and whether one of them is wrong whatever the others are."""
+    wrong = False
+
+    def value(parameter: Any) -> str:
+        nonlocal wrong
+        good, bad = values_of(command, parameter)
+        take_bad = bool(bad) and (not good or draw(st.integers(0, 11)) == 11)
+        wrong = wrong or take_bad
+        return draw(st.sampled_from(bad if take_bad else good))
+
+    options = [p for p in PARAMETERS[command] if p.param_type_name == "option"]
+    argument = next((p for p in PARAMETERS[command] if p.param_type_name == "argument"), None)
+    if argument is None:
+        return [], False
+    least = 0 if draw(st.integers(0, 9)) == 9 and command != "measure" else 1
+    words = [value(argument) for _ in range(draw(st.integers(least, 2 if argument.nargs == -1 else 1)))]
+    for option in draw(st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name)):
+        for _ in range(draw(st.integers(1, 2)) if option.multiple else 1):
+            words += [draw(st.sampled_from(option.opts)), *([] if option.is_flag else [value(option)])]
+    return words, wrong
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that the values name."""
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "folder.parquet").mkdir()
+    (folder / "empty").mkdir()
+    (folder / "shots").mkdir()
+    for name in ("photo.png", "shots/1.jpg", "shots/2.png"):
+        Image.effect_noise((80, 60), 50).save(folder / name)
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    import_modules([str(folder / "toy_models.py")])
+    for name in ("toy.pth", *(f"step_{step}.pth" for step in (*range(7), HUGE))):
+        torch.save(timm.create_model("toy_net").state_dict(), folder / name)
+    torch.save(timm.create_model("test_vit").state_dict(), folder / "other.pth")
+    torch.save([1], folder / "list.pth")
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "other.parquet")
+    psychophys.Results.from_rows([], {}).write(folder / "empty.parquet")
+    empty, other = (pq.read_table(folder / f"{name}.parquet") for name in ("empty", "other"))
+    pq.write_table(other.replace_schema_metadata(empty.schema.metadata), folder / "bare.parquet")
+    with contextlib.chdir(folder):
+        assert [call(line.split())[0] for line in MADE] == [0, 1, 0, 0, 3]
+    return folder
+
+
+def call(words: list[str]) -> tuple[int, bytes, str]:
+    """Exit code, standard output and standard error of a command line in this process, left as it was."""
+    out, err = io.BytesIO(), io.BytesIO()
+    streams = io.TextIOWrapper(out, "utf-8"), io.TextIOWrapper(err, "utf-8", "backslashreplace")
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(streams[0]))
+        stack.enter_context(contextlib.redirect_stderr(streams[1]))
+        stack.callback(signal.signal, signal.SIGTERM, handler)
+        stack.callback(sys.modules.pop, "toy_models", None)
+        patch.setattr(sys, "argv", ["psychophys", *words])
+        # No network, no cluster, no other process.
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        patch.setitem(sys.modules, "ray", None)
+        patch.setattr(Processes, "run", Serial.run)
+        patch.setattr("psychophys.estimate._YARDSTICK", "toy_net")
+        for module in ("commands", "fisher", "sweeping"):
+            patch.setattr(f"psychophys.cli.{module}.keep_freed_memory", lambda: False)
+        with pytest.raises(SystemExit) as end:
+            main()
+        for stream in streams:
+            stream.flush()
+    assert isinstance(end.value.code, int)
+    return end.value.code, out.getvalue(), err.getvalue().decode()
+
+
+def said(words: list[str], default: str, *names: str) -> str:
+    """The value of an option."""
+    return next((words[i + 1] for i, word in enumerate(words) if word in names), default)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def check(command: str, words: list[str], wrong: bool, template: Path) -> None:
+    """Every property of a command line."""
+    # Random weights and a checkpoint exclude each other.
+    words = [command, *([] if "--checkpoint" in words else USUAL.get(command, "").split()), *words]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "work")
+        shutil.copytree(template, folder)
+        os.mkfifo(folder / "pipe.parquet")
+        with contextlib.chdir(folder):
+            before = files_in(folder)
+            code, out, err = call(words)
+            after = files_in(folder)
+            check_words(words, wrong, code, err)
+            assert before.keys() <= after.keys()
+            check_files(words, code, out, {n: text for n, text in after.items() if text != before.get(n)})
+
+
+def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
+    lines = err.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    for sign in ("Traceback", "unexpected", "--debug", "about nan"):
+        assert sign not in err
+    assert code in ((0, 1, 2, 3) if words[0] == "sweep" else (0, 1, 2)), err
+    assert code == 2 or not wrong, "this was to be refused"
+    assert bool(errors) == (code in (1, 2)), err
+    assert code != 2 or len(lines) == 1, err
+    if code == 0 and {"--quiet", "-q"} & set(words):
+        assert not err
+
+
+def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
+    assert not [name for name in written if Path(name).name.startswith(".")]
+    if code == 2 or words[0] in ("layers", "models", "show", "priors") or "--dry-run" in words:
+        assert not written
+    elif words[0] == "measure":
+        output = said(words, "results.parquet", "--output", "-o")
+        suffix = "csv" if output == "-" else Path(output).suffix.removeprefix(".")
+        made = {"-": out} if output == "-" and out else written
+        assert set(made) == {output} or (code == 1 and not made)
+        for content in made.values():
+            file_format = said(words, suffix, "--format")
+            assert len(READERS[file_format](io.BytesIO(content))) > 0
+    elif words[0] == "fisher":
+        output, figure = said(words, "fisher.parquet", "--output", "-o"), said(words, "", "--figure")
+        assert code == 1 or set(written) == {output, figure} - {"", "-"}
+        for name in set(written) - {figure}:
+            file_format = said(words, Path(name).suffix.removeprefix("."), "--format")
+            assert len(READERS[file_format](io.BytesIO(written[name]))) > 0
+    elif words[0] in ("statistics", "compare", "plot"):
+        names = {"statistics": "prior.parquet", "compare": "", "plot": "thresholds.png"}
+        output = said(words, names[words[0]], "--output", "-o")
+        assert set(written) <= {output, said(words, "", "--figure")} - {"", "-"}
+        assert code == 1 or written or output in ("", "-")
+    elif words[0] == "stimuli":
+        assert set(written) == {said(words, "", "--save")} - {""}
+        for name in written:
+            Image.open(name).verify()
+    else:
+        check_sweep(words, code, written)
+
+
+def check_sweep(words: list[str], code: int, written: dict[str, bytes]) -> None:
+    folder = Path(said(words, "results", "--output", "-o"))
+    for name in map(Path, written):
+        assert name.is_relative_to(folder)
+        assert name.suffix != ".parquet" or len(psychophys.read(name)) > 0
+        assert name.suffix != ".json" or "--debug" not in json.loads(name.read_text())["error"]
+        assert name.suffix in (".parquet", ".json") or name.name == "locks"
+    # What the sweep left is what was planned.
+    _, out, _ = call([*(word for word in words if word != "--retry-failed"), "--dry-run"])
+    states = [line.partition("  ")[0] for line in out.decode().splitlines()]
+    assert set(states) <= {"done"} | ({"failed"} if code == 3 else set())
+    assert states.count("done") <= len(list(folder.glob("*.parquet")))
+
+
+def test_every_option_of_every_command_has_values() -> None:
+    keys = {key_of(name, parameter) for name, known in PARAMETERS.items() for parameter in known}
+    assert keys == set(VALUES), "add what is missing to VALUES, and take out what is gone"
+    assert set(EXAMPLES) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_every_value_ends_well(command: str, template: Path) -> None:
+    first = FIRST.get(command, "toy_net")
+    for parameter in PARAMETERS[command]:
+        start = [first, parameter.opts[0]] if parameter.param_type_name == "option" else []
+        for wrong, values in enumerate(values_of(command, parameter)):
+            for value in values:
+                check(command, [*start, value], bool(wrong), template)
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_any_command_line_ends_well(command: str, template: Path) -> None:
+    @settings(max_examples=EXAMPLES[command], deadline=None, derandomize=True, database=None)
+    @given(command_lines(command))
+    def run(line: tuple[list[str], bool]) -> None:
+        check(command, *line, template)
+
+    run()
+
+
+def test_no_time_limit_is_too_long_to_wait_for() -> None:
+    engine = Processes(1, "cpu", timeout=1e308)
+    assert engine._patience({None: SimpleNamespace(started=0.0)}) < 2**31 / 1000  # type: ignore
