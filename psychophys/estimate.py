@@ -19,6 +19,8 @@ from psychophys.catalog import has_pretrained
 from psychophys.jobs import Task
 from psychophys.observers import is_embedded, is_source, pick_device
 
+INPUT_COST = 4000.0
+"""Plain passes for an image under input noise: some 400 in each of ten layers."""
 COST = {"jvp": 3.0, "central": 2.2, "chained": 1.2}
 """Cost of a measured image over a plain forward pass (benchmarks/cost.py)."""
 LOADING_SECONDS = 1.0
@@ -65,6 +67,8 @@ def estimate(tasks: Sequence[Task], device: str = "auto") -> Estimate:
         operations, _ = looked_at.get(task.job.model, typical)
         images = len(task.measurement.samples) * len(task.measurement.values)
         cost = COST.get(task.measurement.estimator, 3.0)
+        if task.measurement.noise == "input":
+            cost = INPUT_COST
         seconds += LOADING_SECONDS + operations * images * cost * seconds_per_operation
     wanted = dict.fromkeys(t.job.model for t in tasks if t.job.weights != "random")
     download = sum(looked_at.get(name, typical)[1] for name in wanted if not _is_here(name))

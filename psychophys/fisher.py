@@ -168,7 +168,7 @@ def plan_fisher(dimensions: Sequence[str] = DEFAULT_DIMENSIONS, **settings: Any)
         Arguments of :func:`psychophys.plan` apart from ``dimension``, ``confidence`` and ``precision``.
     """
     names = (dimensions,) if isinstance(dimensions, str) else tuple(dimensions)
-    if len(names) < 2 or len(set(names)) < len(names):
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
         raise UsageError(
             f"dimensions {', '.join(names) or '(none)'}", "Give two or more different ones, with commas."
         )

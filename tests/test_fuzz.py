@@ -126,7 +126,7 @@ VALUES = {
     f" | '' = floor =1 floor= floor=a floor=0,1 differential=-1 differential=nan flor=1 {JUNK}",
     "--confidence": f"0.95 0.5 0.999 | 0 1 -1 nan inf 1e308 '' x {JUNK}",
     "--until-precision": f"50% 0.9 100% | 0 -5% 1 nan inf % '' x {JUNK}",
-    "--check": f"toy.parquet dead.parquet | '' . text.parquet zero.parquet empty.parquet missing.parquet {JUNK}",
+    "--check": f"toy.parquet dead.parquet | '' . text.parquet zero.parquet empty.parquet missing {JUNK}",
     "--task": f"2afc single | '' 3afc {JUNK}",
     "--read-out": f"ideal trained | '' best {JUNK}",
     "--trials": f"1 10 1000 | 0 -1 10001 HUGE {NOT_INTEGER}",
@@ -134,8 +134,7 @@ VALUES = {
     "--trial-seed": f"0 7 | -1 {NOT_INTEGER}",
     "simulate --output": "s.parquet s.csv s.jsonl - | '' . no/x.parquet pipe.parquet x.txt",
     "simulate --format": f"csv jsonl parquet | '' CSV {JUNK}",
-    "simulate models": "toy_net toy_net toy_net toy_dead hf-hub:no/such | '' toy_nte toy_* local-dir:missing -1"
-    f" {JUNK}",
+    "simulate models": f"toy_net toy_net toy_dead hf-hub:no/such | '' toy_nte toy_* local-dir: -1 {JUNK}",
     "--device": f"auto cpu cpu:7 | '' tpu meta cuda:99 cuda:-1 cpu: xla:0 cuda:HUGE {JUNK}",
     "--dtype": f"float32 float64 | '' float16 {JUNK}",
     "--batch-size": f"1 3 64 HUGE | 0 -1 {NOT_INTEGER}",
@@ -171,11 +170,11 @@ USUAL = {
     "measure": "--weights random --values 2",
     "sweep": "--weights random --values 1 --engine serial",
     "simulate": "--weights random --values 1 --phases 1",
-    "fisher": "--weights random --values 2 --phases 1",
+    "fisher": "--weights random --values 2",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
 EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
-EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2, "fisher": 60}
+EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2, "fisher": 40, "noises": 2, "simulate": 60}
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
     "stimuli": "gabor",

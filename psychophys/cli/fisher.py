@@ -123,7 +123,7 @@ def _finish(console: Console, results: FisherResults, sink: Sink, figure: Path |
 def _table(layers: list[Stack]) -> Table:
     first, stack = layers[0].first, layers[0]
     named = " and ".join(f"{name} ({unit})" for name, unit in zip(stack.dimensions, stack.units, strict=True))
-    title = f"{run_name(first)}: thresholds of {named}, mean of {len(stack.points)} points, "
+    title = f"{run_name(first)}: thresholds of {named}, {_mean(len(stack.points))}"
     title += f"{first['noise']} noise {first['noise_level']:g}, {first['estimator']}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", no_wrap=True)
@@ -139,6 +139,10 @@ def _table(layers: list[Stack]) -> Table:
     return table
 
 
+def _mean(n_points: int) -> str:
+    return f"mean of {n_points} points, " if n_points > 1 else ""
+
+
 def _shape(stack: Stack) -> tuple[str, str, str]:
     """Range of the correlations, the change that is hardest to see at the worst point, and its length."""
     change, least = stack.hardest
@@ -148,4 +152,5 @@ def _shape(stack: Stack) -> tuple[str, str, str]:
     known = stack.correlations[np.isfinite(stack.correlations)]
     parts = " ".join(f"{part:+.2g}" for part in change[k])
     length = "inf" if least[k] == 0 else f"{1 / np.sqrt(least[k]):.2f}"
-    return f"{known.min():.2f}..{known.max():.2f}", parts, length
+    ends = dict.fromkeys((f"{known.min():.2f}", f"{known.max():.2f}"))
+    return "..".join(ends), parts, length

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from psychophys.behaviour import Simulations, check_results, conclusions, join, 
 from psychophys.cli.commands import Sink, make_tasks, read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.cli.options import Asked
-from psychophys.errors import UsageError
+from psychophys.errors import PsychophysError, UsageError
 from psychophys.memory import keep_freed_memory
 from psychophys.noise import DIFFERENTIAL, NOISE
 from psychophys.observers import DEFAULT_MODEL, load_observer, pick_device
@@ -64,37 +65,62 @@ def simulate(
             found = _simulate_each(names, checkpoint, asked, experiment, progress)
         else:
             found = _check(checked, asked, experiment, progress)
+        failed = 0
         for part in found:
+            if isinstance(part, PsychophysError):
+                failed += 1
+                print(f"error: {part}", file=sys.stderr)
+                continue
             parts.append(part)
             if outputs.output != "-":
                 join(parts).write(outputs.output, outputs.file_format)
-    simulations = join(parts)
+    if parts:
+        _finish(console, join(parts), outputs, asked.quiet)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _finish(console: Console, simulations: Simulations, outputs: Outputs, quiet: bool) -> None:
     if outputs.output == "-":
         simulations.dump(sys.stdout.buffer, outputs.file_format or "csv")
         sys.stdout.buffer.flush()
     if outputs.figure is not None:
         save_figure(plot_psychometric(simulations), outputs.figure)
-    if not asked.quiet:
+    if not quiet:
         _report(console, simulations, outputs)
 
 
 def _simulate_each(
-    names: list[str], checkpoint: str | None, asked: Asked, experiment: Experiment, progress: Update
-) -> Iterator[Simulations]:
+    names: list[str],
+    checkpoint: str | None,
+    asked: Asked,
+    experiment: Experiment,
+    progress: Update,
+) -> Iterator[Simulations | PsychophysError]:
+    """Of several, one that fails does not stop the others."""
     tasks = make_tasks(names or [DEFAULT_MODEL], asked, checkpoint)
     experiment.check(tasks[0].measurement)
     for task in tasks:
-        observer = load_observer(**asdict(task.job), device=task.device)
 
         def update(done: int, total: int, label: str = task.job.label) -> None:
             progress(label, done, total)
 
-        yield run_simulation(
-            task.measurement, observer, experiment, batch_size=task.batch_size, progress=update
-        )
+        try:
+            observer = load_observer(**asdict(task.job), device=task.device)
+            found = run_simulation(
+                task.measurement, observer, experiment, batch_size=task.batch_size, progress=update
+            )
+        except PsychophysError as error:
+            if len(tasks) == 1:
+                raise
+            yield error
+        else:
+            yield found
 
 
-def _check(path: Path, asked: Asked, experiment: Experiment, progress: Update) -> Iterator[Simulations]:
+def _check(
+    path: Path, asked: Asked, experiment: Experiment, progress: Update
+) -> Iterator[Simulations | PsychophysError]:
     values = asked.measurement["values"]
     if values is not None and not isinstance(values, int):
         raise UsageError(
