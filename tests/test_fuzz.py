@@ -169,7 +169,7 @@ VALUES = {
 USUAL = {
     "measure": "--weights random --values 2",
     "sweep": "--weights random --values 1 --engine serial",
-    "simulate": "--weights random --values 1 --phases 1",
+    "simulate": "--weights random --values 1",
     "fisher": "--weights random --values 2",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
@@ -287,7 +287,8 @@ def files_in(folder: Path) -> dict[str, bytes]:
 def check(command: str, words: list[str], wrong: bool, template: Path) -> None:
     """Every property of a command line."""
     # Random weights and a checkpoint exclude each other.
-    words = [command, *([] if "--checkpoint" in words else USUAL.get(command, "").split()), *words]
+    usual = USUAL.get(command, "").removeprefix("--weights random" if "--checkpoint" in words else "")
+    words = [command, *usual.split(), *words]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "work")
         shutil.copytree(template, folder)

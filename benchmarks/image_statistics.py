@@ -1,6 +1,6 @@
 """Time and memory of `psychophys statistics` over folders of photographs.
 
-    python benchmarks/statistics.py FOLDER [--counts 200 1000] [-o statistics.csv]
+    python benchmarks/image_statistics.py FOLDER [--counts 200 1000] [-o image_statistics.csv]
 
 For each count, the first so many images of the folder are counted by a process of its own; its wall
 time and peak memory are taken. Memory should not grow with the number of images.
