@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from psychophys.covariance import Products, information_by_sample
+from psychophys.covariance import Products, Regularity, linear_information
+from psychophys.errors import MeasurementError
 from psychophys.layers import Layer
 from psychophys.memory import release_freed_memory
-from psychophys.noise import get_noise, information, squared_norm
+from psychophys.noise import get_noise, information, squared_norm, wide
 from psychophys.observers import Observer
 from psychophys.propagation import propagate
 from psychophys.responses import Block, NoForwardDerivativeError, Receive, get_estimator
@@ -48,6 +49,8 @@ class Sums:
         J at unit noise; NaN where the noise model refuses the response.
     response
         Squared norm of the response.
+    half
+        J from every second sample (``empirical`` noise alone, where ``information`` is that of all samples).
     pixels
         J of the image itself under the same pixel noise (``input`` noise alone).
     gap
@@ -58,6 +61,7 @@ class Sums:
     response: dict[str, Array]
     pixels: Array | None = None
     gap: dict[str, Array] = field(default_factory=dict)
+    half: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, layers: Sequence[Layer], measurement: Measurement) -> Sums:
@@ -69,6 +73,8 @@ class Sums:
 
         if measurement.noise == "input":
             return cls(zeros(), zeros(), np.zeros(shape), zeros())
+        if measurement.noise == "empirical":
+            return cls(zeros(), zeros(), half=zeros())
         return cls(zeros(), zeros())
 
     @property
@@ -145,7 +151,7 @@ def run_blocks(
             estimator, done = "central", 0
             continue
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or size == 1 or measurement.noise == "empirical":
+            if not out_of_memory(error) or size == 1:
                 raise
             too_large = True
         else:
@@ -224,7 +230,9 @@ def _independent_block(
             norms = squared_norm(r)
             response[name].append(norms)
             j[name].append(
-                torch.zeros_like(norms) if tangent is None else information(noise, options, r, tangent)
+                torch.zeros_like(norms)
+                if tangent is None
+                else information(noise, options, r, tangent, exact=estimator == "jvp")
             )
 
     width = respond(measurement, observer, layers, block, estimator, receive)
@@ -254,17 +262,31 @@ def _empirical_block(
             sums.response[name][block] = squared_norm(torch.cat([a for a, _ in parts[name]])).cpu()[:, None]
             products[name] = _products(parts.pop(name))
 
-    width = respond(measurement, observer, layers, block, estimator, receive)
+    try:
+        width = respond(measurement, observer, layers, block, estimator, receive)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise MeasurementError(
+            f"out of memory with {sums.n_samples} images at once, as empirical noise shows them",
+            "Give fewer phases or images, or another --device.",
+        ) from error
+    groups, drawn = measurement.nuisance_groups(), measurement.drawn
+    options = measurement.noise_options
+    added = Regularity(options["response"], options["shrinkage"])
     for name in names:
-        j = information_by_sample(products[name], measurement.noise_options["shrinkage"])
-        sums.information[name][block] = j[:, None] / width**2
+        every = [linear_information(products[name].of(rows), added, drawn=drawn) for rows in groups]
+        half = [linear_information(products[name].of(rows[::2]), added, drawn=drawn) for rows in groups]
+        sums.information[name][block] = np.mean(every) / width**2
+        sums.half[name][block] = np.mean(half) / width**2
 
 
 def _products(parts: Sequence[tuple[Tensor, Tensor]]) -> Products:
-    r, t = (torch.cat(part).double() for part in zip(*parts, strict=True))
+    r, t = (wide(torch.cat(part)) for part in zip(*parts, strict=True))
+    mean_square = float(r.square().mean())
     r = r - r.mean(dim=0)
-    rr, tr, tt = ((a @ b.T).cpu().numpy() for a, b in ((r, r), (t, r), (t, t)))
-    return Products(rr, tr, tt, r.shape[1])
+    rr, tr, tt = ((a @ b.T).cpu().double().numpy() for a, b in ((r, r), (t, r), (t, t)))
+    return Products(rr, tr, tt, mean_square, r.shape[1])
 
 
 def _input_block(

@@ -90,9 +90,16 @@ class Simulations(Table):
 
 def join(parts: Iterable[Simulations]) -> Simulations:
     """One table of several."""
-    every = list(parts)
-    rows = [row for part in every for row in part.table.to_pylist()]
-    return Simulations(rows, {name: run for part in every for name, run in part.runs.items()})
+    rows: list[dict[str, Any]] = []
+    runs: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        rows += part.table.to_pylist()
+        for name, run in part.runs.items():
+            # One measurement may be simulated in several experiments.
+            before = runs.get(name, {"experiments": []})["experiments"]
+            new = [made for made in run["experiments"] if made not in before]
+            runs[name] = {**run, "experiments": [*before, *new]}
+    return Simulations(rows, runs)
 
 
 def simulate(
@@ -152,6 +159,7 @@ def run_simulation(
     experiment: Experiment,
     *,
     at: Sequence[float] | None = None,
+    identifier: str | None = None,
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Simulations:
@@ -161,6 +169,8 @@ def run_simulation(
     ----------
     at
         Those of the measurement's values to simulate. Default: all.
+    identifier
+        Run id of the measurement, where it was made before.
     """
     check(measurement, min(observer.input_size))
     experiment.check(measurement)
@@ -169,15 +179,16 @@ def run_simulation(
         selection = select_layers(observer, measurement.layers)
         prepared = prepare(measurement, observer, selection.layers, batch_size)
         chosen = [i for i, value in enumerate(measurement.values) if at is None or value in at]
-        rows = _simulate(prepared, chosen, experiment, identify(measurement, observer), progress)
+        identifier = identifier or identify(measurement, observer)
+        rows = _simulate(prepared, chosen, experiment, identifier, progress)
     except PsychophysError:
         raise
     except Exception as error:
         raise failure(error, observer) from error
     seconds = time.perf_counter() - started
     record = provenance(measurement, observer, selection, prepared.estimator, seconds)
-    record["experiment"] = {**asdict(experiment), "levels": list(LEVELS)}
-    return Simulations(rows, {rows[0]["run_id"]: record})
+    record["experiments"] = [{**asdict(experiment), "levels": list(LEVELS)}]
+    return Simulations(rows, {identifier: record})
 
 
 def _simulate(
@@ -285,7 +296,9 @@ def check_results(
         measurement = _measurement_of(run, record, layers)
         at = _some(measurement.values, values)
         who = observer or _observer_of(run.iloc[0], record, device)
-        part = run_simulation(measurement, who, experiment or Experiment(), at=at, progress=progress)
+        part = run_simulation(
+            measurement, who, experiment or Experiment(), at=at, identifier=str(run_id), progress=progress
+        )
         _check_same(run, part.to_pandas())
         parts.append(part)
     return join(parts)

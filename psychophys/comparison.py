@@ -189,7 +189,8 @@ def _goes_round(values: Array, period: float | None) -> bool:
 def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
     """Sensitivity of the image itself, at the values of a run; None if it cannot be drawn again."""
     try:
-        spec = {**record["measurement"], "layers": [PIXELS], "noise": "gaussian"}
+        plain = {"noise": "gaussian", "noise_level": 1.0, "noise_options": {"differential": 0.0}}
+        spec = {**record["measurement"], **plain, "layers": [PIXELS], "precision": None}
         measurement = restore(spec, record.get("images", ()))
         network = nn.Sequential(OrderedDict([(PIXELS, nn.Flatten())]))
         height, width = record["input_size"]

@@ -283,7 +283,7 @@ class _Sums:
         variance = get_noise(measurement.noise).scale(measurement.noise_level, float(np.sqrt(square)))
         unit = self.joint.averaged(self.products[layer.name])
         with np.errstate(divide="ignore", invalid="ignore"):
-            j = np.where(variance > 0, unit / variance, 0.0)
+            j = np.where(variance == 0, 0.0, unit / variance)
         return symmetric(j, len(self.joint.dimensions)), bool(np.isfinite(self.response[layer.name]).all())
 
 

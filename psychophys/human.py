@@ -89,6 +89,9 @@ def _matched(rows: pd.DataFrame, reference: Reference, records: tuple[Mapping[st
 def _all_but_frequency(record: Mapping[str, Any]) -> str:
     measurement = dict(record["measurement"])
     rest = {name: v for name, v in measurement.pop("parameters").items() if name != "frequency"}
+    if measurement.get("precision"):
+        # Each run took as many samples as it needed.
+        rest = {name: v for name, v in rest.items() if len(v) == 1}
     observer = [record.get(name) for name in _OBSERVER]
     return json.dumps([measurement, rest, observer], sort_keys=True)
 

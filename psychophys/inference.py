@@ -18,8 +18,10 @@ from psychophys.spec import Measurement
 from psychophys.uncertainty import halves_error, interval, resampling_weights
 
 Array = NDArray[np.float64]
-FEWEST_LEVELS = 4
-"""From which an interval is believed: phases 0 and 180 deg alone often give the same J."""
+FEWEST_LEVELS = 6
+"""Of a nuisance parameter, from which there are intervals: fewer do not hold what they promise."""
+PRECISE_LEVELS = 8
+"""From which an interval's width is believed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Done:
 
     @cached_property
     def _weights(self) -> Array | None:
+        # Under empirical noise the samples are the noise.
+        if self.measurement.noise == "empirical" or self._levels < FEWEST_LEVELS:
+            return None
         return resampling_weights(self._counts, self.measurement.nuisance)
 
     @cached_property
@@ -66,33 +71,42 @@ class Done:
         unit = self.sums.information[layer.name]
         square = (weights @ self.sums.response[layer.name]).mean(axis=1) / layer.n_features
         variance = np.array([noise.scale(level, float(np.sqrt(s))) for s in square])[:, None]
-        differential = self.measurement.noise_options["differential"]
-        if differential and (own := noise.scale(level, self.response_rms(layer))) > 0:
-            unit = saturated(unit / own, differential) * own
+        epsilon = self.measurement.noise_options["differential"]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(variance > 0, weights @ unit / variance, 0.0))
+            if self.measurement.noise == "empirical":
+                j = saturated(unit.mean(axis=0) / variance, epsilon)
+            elif epsilon:
+                pairs = zip(weights, variance, strict=True)
+                j = np.stack([row @ saturated(unit / own, epsilon) for row, own in pairs])
+            else:
+                j = weights @ unit / variance
+            # A layer that is silent tells nothing; one that is not finite stays so.
+            return np.asarray(np.where(variance == 0, 0.0, j))
 
     def interval(self, layer: Layer) -> tuple[Array, Array] | None:
         """Of the thresholds, from the bootstrap over nuisance samples; None with one sample."""
         if layer.name not in self._resampled:
             return None
-        limits = threshold(self._resampled[layer.name].clip(min=0), self.measurement.dprime)
-        return interval(limits, self._levels, self.measurement.confidence)
+        low, high = interval(self._resampled[layer.name], self._levels, self.measurement.confidence)
+        return threshold(high, self.measurement.dprime), threshold(low, self.measurement.dprime)
 
     @property
     def precise(self) -> bool:
         """Whether every interval is as tight as was asked for."""
         if self.measurement.precision is None:
             return True
-        if self._levels < FEWEST_LEVELS:
+        if self._levels < PRECISE_LEVELS:
             return False
         for layer in self.layers:
             ends, j = self.interval(layer), self.information(layer)
             if ends is None:
                 return False
-            good = np.isfinite(j) & (j > 0)
-            width = (ends[1] - ends[0])[good] / 2
-            if (width > self.measurement.precision * threshold(j[good], self.measurement.dprime)).any():
+            if not j.any() or not np.isfinite(j).all():
+                continue  # No number of samples changes that.
+            with np.errstate(invalid="ignore"):
+                width = (ends[1] - ends[0]) / 2
+                tight = width <= self.measurement.precision * threshold(j, self.measurement.dprime)
+            if not tight.all():
                 return False
         return True
 
@@ -155,7 +169,14 @@ class Done:
         """By layer: standard error of log thresholds from halves of the samples, median over values."""
         found = {}
         for layer in self.layers:
-            error = halves_error(self.sums.information[layer.name], self._counts, self.measurement.nuisance)
+            error = self._halves_error(layer)
             if error is not None and np.isfinite(error).any():
                 found[layer.name] = float(np.nanmedian(error))
         return found
+
+    def _halves_error(self, layer: Layer) -> Array | None:
+        unit = self.sums.information[layer.name]
+        if self.measurement.noise != "empirical":
+            return halves_error(unit, self._counts, self.measurement.nuisance)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.abs(np.log(unit[0] / self.sums.half[layer.name][0])) / 2)

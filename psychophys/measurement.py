@@ -155,15 +155,17 @@ def run(
 
 
 def _check_layers(measurement: Measurement, layers: Sequence[Layer]) -> None:
-    """Unshrunk covariances need more samples than units."""
-    if measurement.noise != "empirical" or measurement.noise_options["shrinkage"] != 0:
+    """A covariance that is inverted as it is needs more samples than units."""
+    options = measurement.noise_options
+    if measurement.noise != "empirical" or options["shrinkage"] > 0 or options["response"] > 0:
         return
-    # One is left out in turn, and the inverse is only known on average from units + 2 on.
-    least = max(layer.n_features for layer in layers) + 4
-    if len(measurement.samples) < least:
+    units, count = max(layer.n_features for layer in layers), len(measurement.nuisance_groups()[0])
+    # It is fitted to three fifths of the samples, and for a check to those of half.
+    least = 4 * (units + 4)
+    if count < least:
         raise UsageError(
-            f"shrinkage 0 with {len(measurement.samples)} samples and {least - 4:,} units",
-            f"Give {least:,} samples or more, fewer --layers, or leave shrinkage out.",
+            f"empirical noise with response 0 and shrinkage 0, {count} samples and {units:,} units",
+            f"Give {least:,} samples or more, fewer --layers, or response=0.1.",
         )
 
 
@@ -175,14 +177,10 @@ def _extend(
     batch_size: int | None,
     progress: Progress | None,
 ) -> Sums:
-    """Measure the samples that are new in ``larger``; all of them where samples are not independent."""
+    """Measure the samples that are new in ``larger``."""
     (name,) = (n for n, values in larger.parameters.items() if done.measurement.parameters[n] != values)
     old, every = done.measurement.parameters[name], larger.parameters[name]
     fresh = tuple(value for value in every if not np.isclose(value, old).any())
-    if larger.noise == "empirical":
-        return accumulate(replace(larger, estimator=estimator), observer, done.layers, batch_size, progress)[
-            0
-        ]
     part = replace(larger, parameters={**larger.parameters, name: fresh}, estimator=estimator)
     added, _ = accumulate(part, observer, done.layers, batch_size, progress)
     known = [*done.measurement.samples, *part.samples]

@@ -104,20 +104,40 @@ def squared_norm(rows: Tensor) -> Tensor:
     return norms.square()
 
 
-def information(noise: Noise, options: Options, response: Tensor, tangent: Tensor) -> Tensor:
-    """Fisher information of each image at unit noise: (N, F), (N, F) -> (N,)."""
+def information(
+    noise: Noise, options: Options, response: Tensor, tangent: Tensor, *, exact: bool = True
+) -> Tensor:
+    """Fisher information of each image at unit noise: (N, F), (N, F) -> (N,).
+
+    ``exact`` as in :func:`rectified`.
+    """
     if noise.unit_variance is None:
         return squared_norm(tangent)
-    response, tangent = rectified(options, response, tangent)
+    response, tangent = rectified(options, response, tangent, exact=exact)
     j = (tangent.square() / noise.unit_variance(response, options)).sum(dim=1)
     return torch.where((response < 0).any(dim=1), torch.nan, j)
 
 
-def rectified(options: Options, response: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
-    """Responses and derivatives after max(r, 0), where the option ``rectify`` asks for it."""
+def rectified(
+    options: Options, response: Tensor, tangent: Tensor, *, exact: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Responses and derivatives after max(r, 0), where the option ``rectify`` asks for it.
+
+    Parameters
+    ----------
+    exact
+        Whether ``tangent`` is a derivative, or else the difference of ``response`` from another one.
+    """
     if not options.get("rectify"):
         return response, tangent
-    return response.clamp(min=0), torch.where(response > 0, tangent, 0)
+    if exact:
+        return response.clamp(min=0), torch.where(response > 0, tangent, 0)
+    return response.clamp(min=0), response.clamp(min=0) - (response - tangent).clamp(min=0)
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """In double precision, where the device has it."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
 
 
 def read_out(noise: Noise, options: Options, response: Tensor, tangent: Tensor) -> Tensor:
@@ -209,19 +229,21 @@ NOISE: dict[str, Noise] = {
         ),
         Noise(
             "empirical",
-            "J = dr' C^-1 dr, C the covariance over nuisance samples, shrunk towards the identity",
-            "multiple of the nuisance samples' own s.d.",
-            "Kanitscheider et al. 2015, PLoS Comput Biol 11:e1004218; Ledoit & Wolf 2004 for the shrinkage",
+            "J = dr' C^-1 dr / level^2, dr the mean over nuisance samples, C their covariance + response^2 I",
+            "multiple of all noise's s.d.",
+            "Kohn et al. 2016, Annu Rev Neurosci 39:237; Kanitscheider et al. 2015, PLoS Comput Biol "
+            "11:e1004218 for the bias",
             lambda level, _response_rms: level**2,
             options=(
                 Option(
-                    "shrinkage",
-                    "0 to 1",
-                    -1.0,
-                    -1.0,
-                    1.0,
-                    "weight of the identity; under 0: Ledoit & Wolf's; 0 needs more samples than units",
+                    "response",
+                    "fraction of the layer's r.m.s. response",
+                    0.1,
+                    0.0,
+                    1e6,
+                    "s.d. of the noise that the layer adds; 0 needs more samples than units",
                 ),
+                Option("shrinkage", "0 to 1", 0.0, 0.0, 1.0, "weight of the identity in the covariance"),
             ),
             independent=False,
         ),

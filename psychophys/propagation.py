@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from psychophys.dual import FastRules
 from psychophys.errors import MeasurementError
 from psychophys.layers import Layer, recording
+from psychophys.noise import wide
 from psychophys.observers import Observer
 from psychophys.responses import is_unsupported
 
@@ -106,7 +107,7 @@ def propagate(
             found = forward_ad.unpack_dual(dual).tangent
             return torch.zeros_like(response) if found is None else found.detach()
 
-    norm = torch.linalg.vector_norm(response.detach(), dim=1).double().square()
+    norm = wide(torch.linalg.vector_norm(response.detach(), dim=1)).square()
     own = response_sd**2 * norm / response.shape[1]
     pixels = _squares(tangent) / pixel_sd**2
     if not response.requires_grad:
@@ -149,7 +150,7 @@ def quadratic_form(
         if not active.any():
             break
         image = matrix(direction)
-        curvature = (direction.double() * image.double()).sum(dim=1)
+        curvature = (wide(direction) * wide(image)).sum(dim=1)
         active = active & (curvature > 0)
         step = torch.where(active, square / curvature, 0.0)
         lower = lower + step * square
@@ -165,7 +166,7 @@ def quadratic_form(
 
 def _squares(rows: Tensor) -> Tensor:
     norms: Tensor = torch.linalg.vector_norm(rows.flatten(1), dim=1)
-    return norms.double().square()
+    return wide(norms).square()
 
 
 def _rows(scale: Tensor, like: Tensor) -> Tensor:

@@ -24,7 +24,16 @@ from psychophys.accumulation import Progress, accumulate, render_block, respond
 from psychophys.errors import UsageError, unknown
 from psychophys.inference import Done
 from psychophys.layers import Layer
-from psychophys.noise import Noise, Options, get_noise, read_out, read_out_variance, rectified, saturated
+from psychophys.noise import (
+    Noise,
+    Options,
+    get_noise,
+    read_out,
+    read_out_variance,
+    rectified,
+    saturated,
+    wide,
+)
 from psychophys.observers import Observer
 from psychophys.propagation import answer
 from psychophys.psychometrics import Task, get_task
@@ -34,6 +43,8 @@ Array = NDArray[np.float64]
 LEVELS = tuple(float(level) for level in np.geomspace(0.6, 1 / 0.6, 9))
 """Differences shown, in local-linear thresholds of the read-out."""
 MOST_TRIALS = 10_000
+LEAST_CORRECT, MOST_CORRECT = 0.52, 0.995
+"""Criteria that a fit to so many trials can find."""
 READ_OUTS = {
     "ideal": "derivative over variance: the best linear read-out at the value",
     "trained": "difference of the mean responses in training trials, over variance",
@@ -82,6 +93,14 @@ class Experiment:
             raise UsageError(
                 f"{measurement.noise} noise cannot be simulated trial by trial",
                 "Use relative, gaussian or poisson noise.",
+            )
+        if measurement.precision is not None:
+            raise UsageError("a simulation has no precision to reach", "Leave --until-precision out.")
+        criterion = get_task(self.task).by_dprime(measurement.dprime)
+        if not LEAST_CORRECT <= criterion <= MOST_CORRECT:
+            raise UsageError(
+                f"d' {measurement.dprime:g} is {criterion:.2%} correct in task {self.task}",
+                f"Give a d' of {LEAST_CORRECT:.0%} to {MOST_CORRECT:.1%} correct: trials show no others.",
             )
         if measurement.estimator == "chained":
             raise UsageError("estimator chained cannot be simulated", "Use --estimator jvp or central.")
@@ -135,6 +154,8 @@ def proportions_correct(
             trial = _Trial(prepared, layer, sample, index, *pedestals.pop(layer.name))
             weights = trial.read_out(experiment, generator)
             if weights is None:
+                if done.sums.information[layer.name][sample, index] == 0:
+                    correct[layer.name][:, sample] = 0.5  # Guesses, in this sample.
                 continue
             units[layer.name][sample] = unit = trial.threshold(weights)
             correct[layer.name][:, sample] = trial.proportion_correct(task, weights, unit)
@@ -286,4 +307,4 @@ def _rectified(response: Tensor, options: Options) -> Tensor:
 
 
 def _dot(weights: Tensor, rows: Tensor) -> Array:
-    return np.asarray((rows.double() @ weights.double().flatten()).cpu().numpy())
+    return np.asarray((wide(rows) @ wide(weights).flatten()).cpu().double().numpy())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psychophys.errors import UsageError, unknown
 from psychophys.noise import get_noise
@@ -21,8 +22,8 @@ from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
 Values = int | float | Sequence[float] | None
 MOST_SAMPLES = 1024
 """Nuisance samples beyond which ``precision`` is given up."""
-FEWEST_SAMPLES = 3
-"""For a covariance, of which each sample is left out once."""
+FEWEST_SAMPLES = 6
+"""For a covariance, and one of half of them."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,23 @@ class Measurement:
     def nuisance(self) -> tuple[bool, ...]:
         """Which parameters stand for all their values: those that are resampled for intervals."""
         return tuple(name in self.stimulus.nuisance for name in self.parameters)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether nuisance samples are drawn at random (images, noise), and not a regular grid (phases)."""
+        parameters = zip(self.parameters.items(), self.nuisance, strict=True)
+        return any(
+            is_nuisance and len(values) > 1 and self.stimulus.parameter(name).period is None
+            for (name, values), is_nuisance in parameters
+        )
+
+    def nuisance_groups(self) -> list[NDArray[np.intp]]:
+        """Places in ``samples`` of those that differ in nuisance parameters alone, group by group."""
+        fixed = [n for n, is_nuisance in zip(self.parameters, self.nuisance, strict=True) if not is_nuisance]
+        groups: dict[tuple[float, ...], list[int]] = {}
+        for place, sample in enumerate(self.samples):
+            groups.setdefault(tuple(sample[name] for name in fixed), []).append(place)
+        return [np.array(places, dtype=np.intp) for places in groups.values()]
 
     def enlarged(self) -> Measurement | None:
         """The same with twice as many values of a nuisance parameter, the present ones among them.
@@ -306,11 +324,13 @@ def _check_noise(measurement: Measurement) -> None:
         raise UsageError(f"input noise cannot use estimator {estimator}", "Use --estimator jvp.")
     if noise == "empirical" and estimator == "chained":
         raise UsageError("empirical noise cannot use estimator chained", "Use jvp or central.")
-    if noise == "empirical" and len(measurement.samples) < FEWEST_SAMPLES:
+    if noise == "empirical" and (count := len(measurement.nuisance_groups()[0])) < FEWEST_SAMPLES:
         raise UsageError(
-            f"empirical noise with {len(measurement.samples)} samples",
+            f"empirical noise with {count} phases, images or noise samples",
             f"Give {FEWEST_SAMPLES} or more: --phases, --set sample=..., --images.",
         )
+    if noise == "empirical" and measurement.precision is not None:
+        raise UsageError("empirical noise has no intervals to narrow", "Leave --until-precision out.")
     if measurement.precision is not None and measurement.enlarged() is None:
         raise UsageError(
             f"nothing to add until precision {measurement.precision:g}",

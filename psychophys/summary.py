@@ -212,13 +212,14 @@ def _not_precise(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
     if not wanted:
         return ""
     width = (run["threshold_high"] - run["threshold_low"]) / 2 / run["threshold"]
-    wide = run[width > wanted]
+    measured = run["status"].isin(("ok", "not_converged"))
+    wide = run[measured & ~(width <= wanted)]
     if wide.empty:
         return ""
     return (
         f"{run_name(run.iloc[0])}: precision {wanted:.1%} is not reached at {len(wide)} of {len(run)} values "
         f"with {run['n_samples'].iloc[0]} samples, the most that can be drawn; the widest is "
-        f"{width.max():.1%} ({run['layer'].iloc[int(np.nanargmax(width))]})."
+        f"{width[measured].max():.1%} ({wide.loc[:, 'layer'].iloc[0]})."
     )
 
 
@@ -232,6 +233,12 @@ def _statuses(run: pd.DataFrame) -> list[str]:
             f"{who}: no poisson noise for {len(negative)} layers with negative responses "
             f"({', '.join(negative[:3])}{', ...' if len(negative) > 3 else ''}); "
             "--noise-option rectify=1 counts these as 0."
+        )
+    nothing = run[(run["noise"] == "empirical") & (run["fisher_information"] <= 0)]
+    if len(nothing):
+        said.append(
+            f"{who}: at {len(nothing)} of {len(run)} values an observer who does not know the nuisance "
+            f"parameters can tell nothing that the samples show ({nothing['layer'].iloc[0]} and others)."
         )
     if open_:
         gap = run[run["layer"].isin(open_)]["solver_gap"].max()
@@ -253,7 +260,10 @@ def _conclusion(group: pd.DataFrame) -> str:
     who = run_name(first)
     good = group[group["status"].isin(("ok", "not_converged"))]
     if good.empty:
-        return f"{who}: no layer depends on {first['dimension']}."
+        if (group["status"] == "insensitive").all():
+            return f"{who}: no layer depends on {first['dimension']}."
+        reasons = ", ".join(dict.fromkeys(group["status"]))
+        return f"{who}: no layer could be measured ({reasons})."
     ratios = good["cardinal_oblique_ratio"] if first["dimension"] == "orientation" else pd.Series(dtype=float)
     if ratios.notna().any():
         top = good.iloc[int(np.nanargmax(ratios))]

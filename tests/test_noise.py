@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 import psychophys
-from psychophys.covariance import Products, information_by_sample, ledoit_wolf, linear_information
+from psychophys.covariance import Products, Regularity, linear_information
 from psychophys.errors import UsageError
 from psychophys.layers import select_layers
 from psychophys.noise import NOISE, get_noise, information, read_out, read_out_variance, saturated
 from psychophys.observers import Observer
 from psychophys.propagation import propagate, quadratic_form
-from psychophys.summary import cautions
+from psychophys.summary import cautions, conclusions
 
 PIXELS = 16
 INDEPENDENT = [name for name, noise in NOISE.items() if noise.independent]
@@ -113,6 +113,31 @@ def test_negative_layers_are_named_and_the_others_measured() -> None:
     assert "rectify=1" in said
 
 
+@pytest.mark.parametrize("estimator", ["central", "chained"])
+def test_differences_are_rectified_before_they_are_taken(estimator: str) -> None:
+    """Poisson noise on max(r, 0) of a convolution is that on the real ReLU behind it."""
+    settings = {"noise": "poisson", "estimator": estimator, "values": [20.0, 30.0, 40.0], "step": 3.0}
+    before = measured(small(), layers="0", noise_options={"rectify": 1}, **settings).to_pandas()
+    behind = measured(small(), layers="1", **settings).to_pandas()
+    np.testing.assert_allclose(before["fisher_information"], behind["fisher_information"], rtol=1e-4)
+
+
+class Shown(nn.Module):
+    """Not finite on grey images, which gabors are and the ones that layers are listed with are not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        colour = (x[:, 0] - x[:, 1]).abs().amax()
+        return x if colour > 0.2 else x * torch.nan
+
+
+def test_layers_that_are_not_finite_are_not_called_insensitive() -> None:
+    observer = Observer(nn.Sequential(Shown(), nn.Flatten()), input_size=(16, 16), name="nan")
+    for noise in ("relative", "gaussian"):
+        table = measured(observer, noise=noise, layers="0")
+        assert (table.to_pandas()["status"] == "not_finite").all()
+        assert "no layer could be measured" in conclusions(table)[0]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -122,7 +147,8 @@ def test_negative_layers_are_named_and_the_others_measured() -> None:
         ({"noise_options": {"differential": float("nan")}}, ("differential nan",)),
         ({"noise": "input", "estimator": "central"}, ("input noise", "jvp")),
         ({"noise": "empirical", "estimator": "chained"}, ("empirical noise", "chained")),
-        ({"noise": "empirical", "parameters": {"phase": 2}}, ("2 samples", "3 or more")),
+        ({"noise": "empirical", "parameters": {"phase": 2}}, ("2 phases", "6 or more")),
+        ({"noise": "empirical", "precision": 0.1}, ("no intervals",)),
     ],
 )
 def test_what_a_noise_model_cannot_do_is_said(settings: dict, words: tuple[str, ...]) -> None:
@@ -228,60 +254,105 @@ def test_a_solver_that_stops_early_is_reported() -> None:
 # Noise over nuisance samples
 
 
-def drawn(count: int, n_features: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def products_of(r: np.ndarray, t: np.ndarray) -> Products:
+    """As the package takes them, with the responses' mean off."""
+    mean_square = float((r**2).mean())
+    r = r - r.mean(axis=0)
+    return Products(r @ r.T, t @ r.T, t @ t.T, mean_square, r.shape[1])
+
+
+def normal(count: int, n_features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
     return generator.normal(size=(count, n_features)), generator.normal(size=(count, n_features))
 
 
-def products_of(r: np.ndarray, t: np.ndarray) -> Products:
-    return Products(r @ r.T, t @ r.T, t @ t.T, r.shape[1])
+@pytest.mark.parametrize(("count", "n_features"), [(12, 4), (8, 30)])
+@pytest.mark.parametrize("added", [Regularity(0.3, 0.0), Regularity(0.0, 0.4), Regularity(0.1, 0.2)])
+def test_products_give_what_the_whole_covariance_gives(
+    count: int, n_features: int, added: Regularity
+) -> None:
+    r, t = normal(count, n_features)
+
+    def inverse(rows: np.ndarray, ddof: int) -> np.ndarray:
+        sample = np.cov(rows, rowvar=False, ddof=ddof)
+        shrunk = (1 - added.shrinkage) * sample
+        own = added.shrinkage * np.trace(sample) / n_features + added.response**2 * (r**2).mean()
+        return np.linalg.inv(shrunk + own * np.eye(n_features))
+
+    grid = t.mean(axis=0) @ inverse(r, 0) @ t.mean(axis=0)
+    assert linear_information(products_of(r, t), added, drawn=False) == pytest.approx(grid, rel=1e-8)
+    fold = np.arange(count) % 5
+    forms = [
+        t[i] @ inverse(r[(fold != fold[i]) & (fold != fold[j])], 1) @ t[j]
+        for i in range(count)
+        for j in range(count)
+        if i != j
+    ]
+    found = linear_information(products_of(r, t), added, drawn=True)
+    assert found == pytest.approx(np.mean(forms), rel=1e-8)
 
 
-@pytest.mark.parametrize(("count", "n_features"), [(12, 4), (6, 30)])
-def test_empirical_information_from_products_is_that_from_the_covariance(count: int, n_features: int) -> None:
-    r, t = drawn(count, n_features, np.random.default_rng(0))
-    for shrinkage in (0.1, 0.7):
-        sample = np.cov(r, rowvar=False)
-        shrunk = (1 - shrinkage) * sample + shrinkage * np.trace(sample) / n_features * np.eye(n_features)
-        inverse = np.linalg.inv(shrunk)
-        pairs = [t[a] @ inverse @ t[b] for a in range(count) for b in range(count) if a != b]
-        assert linear_information(products_of(r, t), shrinkage) == pytest.approx(np.mean(pairs), rel=1e-8)
-
-
-def test_empirical_information_without_shrinkage_has_no_bias() -> None:
+def test_drawn_samples_give_information_without_bias() -> None:
     generator = np.random.default_rng(1)
-    mixing, mean = generator.normal(size=(4, 4)), generator.normal(size=4)
+    mixing, mean = generator.normal(size=(3, 3)), generator.normal(size=3)
     exact = mean @ np.linalg.solve(mixing @ mixing.T, mean)
     found = []
-    for _ in range(3000):
-        r, t = drawn(12, 4, generator)
-        found.append(linear_information(products_of(r @ mixing.T, mean + 0.7 * t), 0.0))
-    assert np.mean(found) == pytest.approx(exact, abs=3.5 * np.std(found) / 3000**0.5)
-    assert np.std(found) / 3000**0.5 < 0.03 * exact  # The test can fail.
+    for _ in range(2000):
+        r = generator.normal(size=(30, 3)) @ mixing.T
+        # Derivatives that go with the responses, as those of a network do.
+        t = mean + 0.5 * generator.normal(size=(30, 3)) + 0.5 * r
+        found.append(linear_information(products_of(r, t), Regularity(0, 0), drawn=True))
+    error = np.std(found) / 2000**0.5
+    assert np.mean(found) == pytest.approx(exact, abs=3.5 * error)
+    assert error < 0.03 * exact  # The test can fail.
 
 
-def test_jackknife_values_average_to_the_information() -> None:
-    r, t = drawn(9, 50, np.random.default_rng(2))
-    products = products_of(r, 1 + t)
-    by_sample = information_by_sample(products, 0.3)
-    assert by_sample.mean() == pytest.approx(linear_information(products, 0.3))
-    assert by_sample.std() > 0
+@pytest.mark.parametrize(("n_features", "count"), [(60, 16), (10, 20)])
+def test_where_the_mean_does_not_change_there_is_no_information(n_features: int, count: int) -> None:
+    """Contrast of noise: responses grow, and their mean stays zero."""
+    found = []
+    for seed in range(400):
+        r, _ = normal(count, n_features, seed)
+        found.append(linear_information(products_of(r, r), Regularity(0.3, 0.0), drawn=True))
+    assert abs(np.mean(found)) < 3.5 * np.std(found) / 400**0.5
 
 
-def test_ledoit_wolf_is_the_published_formula() -> None:
-    r, t = drawn(8, 20, np.random.default_rng(3))
-    r = r * np.linspace(0.2, 3, 20)
-    x = r - r.mean(axis=0)
-    sample = x.T @ x / 8
-    mean = np.trace(sample) / 20
-    distance = ((sample - mean * np.eye(20)) ** 2).sum()
-    spread = sum(((np.outer(row, row) - sample) ** 2).sum() for row in x) / 8**2
-    assert ledoit_wolf(products_of(r, t)) == pytest.approx(min(spread, distance) / distance)
+@pytest.mark.parametrize("layer", ["0", "1", "3", "5"])
+def test_more_phases_give_the_same_information(layer: str) -> None:
+    """A grid of phases is an integral: it converges, and does not grow with its points."""
+    j = [
+        measured(small(), noise="empirical", layers=layer, parameters={"phase": n, "frequency": 3})
+        .to_pandas()["fisher_information"]
+        .to_numpy()
+        for n in (48, 192)
+    ]
+    np.testing.assert_allclose(j[0], j[1], rtol=0.15, atol=2e-3)
 
 
-def test_unshrunk_covariance_needs_more_samples_than_units() -> None:
-    with pytest.raises(UsageError, match="shrinkage 0"):
-        measured(small(), noise="empirical", noise_options={"shrinkage": 0})
-    table = measured(
-        small(), noise="empirical", noise_options={"shrinkage": 0}, layers="5", parameters={"phase": 20}
+def test_settings_that_are_listed_are_no_noise() -> None:
+    """J is that of each frequency, averaged; phases alone are unknown."""
+    settings = {"noise": "empirical", "layers": "5", "values": [20.0]}
+    both, low, high = (
+        measured(small(), **settings, parameters={"phase": 12, "frequency": f})
+        .to_pandas()["fisher_information"]
+        .iloc[0]
+        for f in ([2, 3], 2, 3)
     )
+    # The layer's own noise goes with the responses to both.
+    assert both == pytest.approx((low + high) / 2, rel=0.2)
+
+
+def test_covariances_inverted_as_they_are_need_more_samples_than_units() -> None:
+    options = {"response": 0.0}
+    with pytest.raises(UsageError, match="response 0"):
+        measured(small(), noise="empirical", noise_options=options)
+    table = measured(small(), noise="empirical", noise_options=options, layers="5", parameters={"phase": 60})
     assert np.isfinite(table.to_pandas()["fisher_information"]).all()
+
+
+def test_knowing_the_phase_is_worth_something() -> None:
+    options = {"response": 0.1}
+    unknown = measured(small(), noise="empirical", noise_options=options, layers=["0", "5"]).to_pandas()
+    known = measured(small(), noise="relative", noise_level=0.1, layers=["0", "5"]).to_pandas()
+    assert (unknown["fisher_information"] < known["fisher_information"]).all()
+    assert unknown["threshold_low"].isna().all()

@@ -121,6 +121,7 @@ def _simulate_each(
 def _check(
     path: Path, asked: Asked, experiment: Experiment, progress: Update
 ) -> Iterator[Simulations | PsychophysError]:
+    _refuse_others(asked)
     values = asked.measurement["values"]
     if values is not None and not isinstance(values, int):
         raise UsageError(
@@ -134,6 +135,22 @@ def _check(
         device=asked.device,
         progress=lambda done, total: progress(path.name, done, total),
     )
+
+
+def _refuse_others(asked: Asked) -> None:
+    """What a file says of its measurement is not said again."""
+    usual = {"dprime": 1.0, "confidence": 0.95, "parameters": {}, "noise_options": {}, "images": []}
+    free = ("layers", "values")
+    given = [k for k, v in asked.measurement.items() if k not in free and v != usual.get(k)]
+    if asked.weights != ["pretrained"] or asked.seed != 0:
+        given.append("weights")
+    if asked.dtype != "float32":
+        given.append("dtype")
+    if given:
+        raise UsageError(
+            f"--check with another {' and '.join(name.replace('_', ' ') for name in given)}",
+            "The file says what was measured: choose --layers and a number of --values from it.",
+        )
 
 
 def _report(console: Console, simulations: Simulations, outputs: Outputs) -> None:
