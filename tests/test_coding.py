@@ -235,3 +235,21 @@ def test_statistics_from_the_command_line(tmp_path: Path) -> None:
     assert not (tmp_path / "prior.parquet.partial").exists()
     done = call_inside("priors", cwd=tmp_path)
     assert b"imagenet-sample" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"noise": "poisson", "noise_options": {"rectify": 1}},
+        {"noise": "input", "noise_options": {"iterations": 1}},
+        {"noise_options": {"differential": 100.0}},
+        {"precision": 0.5, "parameters": {"phase": 2}},
+    ],
+)
+def test_the_pixels_baseline_does_not_depend_on_the_noise_model(settings: dict) -> None:
+    usual = {"values": 12, "layers": "fc", "weights": "random", "parameters": {"phase": 2}}
+    (plain,) = psychophys.measure("test_resnet", **usual).runs.values()
+    (other,) = psychophys.measure("test_resnet", **{**usual, **settings}).runs.values()
+    expected, found = pixel_sensitivity(plain), pixel_sensitivity(other)
+    assert expected is not None
+    assert found == pytest.approx(expected, rel=1e-2)

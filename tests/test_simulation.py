@@ -12,7 +12,7 @@ from scipy.stats import norm
 from torch import nn
 
 import psychophys
-from psychophys.behaviour import check_results, conclusions, run_simulation
+from psychophys.behaviour import check_results, conclusions, join, run_simulation
 from psychophys.errors import MeasurementError, UsageError
 from psychophys.layers import select_layers
 from psychophys.noise import get_noise, read_out
@@ -267,3 +267,14 @@ def test_what_cannot_be_simulated_is_said(experiment: Experiment, settings: dict
     measurement = psychophys.plan(values=4, layers=["fc"], **settings)
     with pytest.raises(UsageError, match=words):
         experiment.check(measurement)
+
+
+def test_a_simulation_keeps_the_run_id_and_all_its_experiments(results: psychophys.Results) -> None:
+    parts = [
+        check_results(results, layers=["layer2.0"], values=1, experiment=Experiment(task)) for task in TASKS
+    ]
+    both = join(parts)
+    assert list(both.runs) == list(results.runs)
+    (record,) = both.runs.values()
+    assert [made["task"] for made in record["experiments"]] == list(TASKS)
+    assert len(both) == 2
