@@ -200,10 +200,13 @@ def _few_samples(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
     if not errors:
         return ""
     worst = max(errors, key=lambda layer: errors[layer])
+    remedy = "Give more (--phases, --set sample=...)"
+    if run["noise"].iloc[0] != "empirical":
+        remedy += ", or --until-precision"
     return (
         f"{run_name(run.iloc[0])}: {run['n_samples'].iloc[0]} samples are few for {len(errors)} of "
         f"{run['layer'].nunique()} layers: by their halves, thresholds are uncertain by up to "
-        f"{errors[worst]:.0%} ({worst}). Give more (--phases, --set sample=...), or --until-precision."
+        f"{errors[worst]:.0%} ({worst}). {remedy}."
     )
 
 
