@@ -30,6 +30,7 @@ from psychophys.tables import Column, Table
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1
 METADATA_KEY = b"psychophys_simulation"
+MOST_SAID = 5
 STALE = 0.02
 """Relative difference from which a file's thresholds are not those that the model now gives."""
 _TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
@@ -63,7 +64,13 @@ COLUMNS = (
     Column("noise", _TEXT, "", ""),
     Column("noise_level", _NUMBER, "noise model's", ""),
     Column("criterion_dprime", _NUMBER, "d'", ""),
-    Column("status", _TEXT, "", "agrees; parts; out_of_range (differences cannot be shown); not_measured"),
+    Column(
+        "status",
+        _TEXT,
+        "",
+        "agrees; parts; not_reached (the threshold is beyond the differences shown); "
+        "out_of_range (they cannot be shown); or why it was not measured",
+    ),
 )
 SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
 
@@ -232,7 +239,7 @@ def _row(
         "task": experiment.task,
         "read_out": experiment.read_out,
         "predicted_threshold": predicted,
-        "status": "not_measured" if measured["status"] != "ok" else "out_of_range",
+        "status": measured["status"] if measured["status"] != "ok" else "out_of_range",
     }
     proportion, unit = proportions.correct, proportions.unit
     shown = np.isfinite(proportion).all(axis=1)
@@ -244,17 +251,22 @@ def _row(
     correct = generator.binomial(each, proportion[shown].clip(0, 1)).sum(axis=1)
     levels, trials = np.array(LEVELS)[shown], np.full(shown.sum(), experiment.trials)
     criterion = get_task(experiment.task).by_dprime(measurement.dprime)
+    counts = zip(levels * unit, trials, correct, strict=True)
+    row |= {
+        "n_trials": int(trials.sum()),
+        "curve": json.dumps([[float(x), int(n), int(k)] for x, n, k in counts]),
+        "status": "not_reached",
+    }
+    share = correct / trials
+    if not share.min() <= criterion <= share.max():
+        return row  # A threshold beyond what was shown would be a guess.
     found = fit(levels, correct, trials, criterion, measurement.confidence)
     return row | {
-        "n_trials": int(trials.sum()),
         "fitted_threshold": found.threshold * unit,
         "fitted_low": found.low * unit,
         "fitted_high": found.high * unit,
         "deviation": found.threshold * unit / predicted - 1,
         "power": found.power,
-        "curve": json.dumps(
-            [[float(x * unit), int(n), int(k)] for x, n, k in zip(levels, trials, correct, strict=True)]
-        ),
         "status": "agrees" if found.low * unit <= predicted <= found.high * unit else "parts",
     }
 
@@ -353,20 +365,34 @@ def conclusions(simulations: Simulations) -> list[str]:
     """One sentence a run, and one for each layer whose observers part from the prediction."""
     said = []
     for _, run in simulations.to_pandas().groupby("run_id", sort=False):
-        known = run[run["deviation"].notna()]
-        who = run_name(run.iloc[0])
-        if known.empty:
-            said.append(f"{who}: no difference near the predicted thresholds can be shown.")
-            continue
-        agree = int((known["status"] == "agrees").sum())
-        said.append(
-            f"{who}: {agree} of {len(known)} fitted thresholds agree with the prediction within their "
-            f"interval; the median deviation is {known['deviation'].abs().median():.1%}."
-        )
-        said += [_parting(layer, part) for layer, part in known.groupby("layer", sort=False)]
-        if len(known) < len(run):
-            said.append(f"{who}: {len(run) - len(known)} of {len(run)} thresholds could not be simulated.")
-    return [sentence for sentence in said if sentence]
+        known, who = run[run["deviation"].notna()], run_name(run.iloc[0])
+        if len(known):
+            agree = int((known["status"] == "agrees").sum())
+            said.append(
+                f"{who}: {agree} of {len(known)} fitted thresholds agree with the prediction within their "
+                f"interval; the median deviation is {known['deviation'].abs().median():.1%}."
+            )
+        parting = [s for layer, part in known.groupby("layer", sort=False) if (s := _parting(layer, part))]
+        said += parting[:MOST_SAID]
+        if len(parting) > MOST_SAID:
+            said.append(f"{who}: {len(parting) - MOST_SAID} more layers part.")
+        said += _without(who, run)
+    return said
+
+
+def _without(who: str, run: pd.DataFrame) -> list[str]:
+    """Why there are no fitted thresholds."""
+    reasons = {
+        "not_reached": f"are beyond {LEVELS[-1]:.2g} times the prediction",
+        "out_of_range": "could not be simulated: such differences cannot be shown; use less noise",
+        "insensitive": "could not be simulated: the layer does not depend on the dimension",
+        "negative": "could not be simulated: poisson noise of negative responses (--noise-option rectify=1)",
+        "not_finite": "could not be simulated: responses are not finite",
+    }
+    counts = run["status"].value_counts()
+    return [
+        f"{who}: {counts[s]} of {len(run)} thresholds {why}." for s, why in reasons.items() if s in counts
+    ]
 
 
 def _parting(layer: Any, part: pd.DataFrame) -> str:
@@ -375,11 +401,8 @@ def _parting(layer: Any, part: pd.DataFrame) -> str:
     if len(apart) <= max(1, round(0.1 * len(part))):
         return ""
     worst = apart.iloc[int(np.argmax(apart["deviation"].abs()))]
-    why = (
-        "trained on finite trials"
-        if worst["read_out"] == "trained"
-        else "responses are not linear at that scale"
-    )
+    trained = worst["read_out"] == "trained"
+    why = "trained on finite trials" if trained else "responses are not local-linear at that scale"
     return (
         f"{layer} parts at {len(apart)} of {len(part)} values ({why}): fitted thresholds are "
         f"{worst['deviation']:+.0%} at {worst['value']:g} {worst['unit']}, where the prediction is "

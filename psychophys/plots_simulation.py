@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from psychophys.behaviour import Simulations
 from psychophys.errors import MeasurementError
@@ -43,9 +44,9 @@ def plot_psychometric(simulations: Simulations) -> Figure:
         for axes, place in zip(grid, places, strict=False):
             part = run[run["layer"] == layers[place]].sort_values("deviation")
             _draw_function(axes, part.iloc[len(part) // 2])
-            axes.label_outer()
             axes.set_xlabel(f"difference ({part['unit'].iloc[0]})")
-        _draw_thresholds(bottom.subplots(), known)
+            axes.set_ylabel("proportion correct" if axes.get_subplotspec().is_first_col() else "")
+        _draw_thresholds(bottom.subplots(), run)
     return figure
 
 
@@ -53,7 +54,10 @@ def _draw_function(axes: Axes, row: pd.Series) -> None:
     shown, trials, correct = np.array(json.loads(row["curve"]), dtype=float).T
     task = get_task(row["task"])
     share = correct / trials
-    error = np.sqrt(share * (1 - share) / trials) * 1.96
+    ends = [
+        binomtest(int(k), int(n)).proportion_ci(method="wilson") for k, n in zip(correct, trials, strict=True)
+    ]
+    error = np.abs(np.array([[end.low, end.high] for end in ends]).T - share)
     axes.errorbar(shown, share, error, fmt="o", color="black", markersize=3, linewidth=0.8)
     smooth = np.geomspace(shown[0] * 0.8, shown[-1] * 1.2, 100)
     dprime = row["criterion_dprime"]
@@ -72,7 +76,6 @@ def _draw_function(axes: Axes, row: pd.Series) -> None:
     axes.set_title(
         f"{row['layer']}, {row['dimension']} {row['value']:g} {row['unit']}: {row['deviation']:+.0%}"
     )
-    axes.set_ylabel("proportion correct")
     axes.legend(loc="upper left")
 
 

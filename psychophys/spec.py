@@ -331,6 +331,10 @@ def _check_noise(measurement: Measurement) -> None:
         )
     if noise == "empirical" and measurement.precision is not None:
         raise UsageError("empirical noise has no intervals to narrow", "Leave --until-precision out.")
+    if measurement.precision is not None and measurement.enlarged() is None and measurement.stimulus.sources:
+        raise UsageError(
+            f"no photographs to add until precision {measurement.precision:g}", "Give more with --images."
+        )
     if measurement.precision is not None and measurement.enlarged() is None:
         raise UsageError(
             f"nothing to add until precision {measurement.precision:g}",

@@ -84,7 +84,7 @@ def _layer_row(group: pd.DataFrame, intervals: Mapping[str, Sequence[float]]) ->
     finite = np.isfinite(sensitivity).any()
     best = int(np.nanargmax(sensitivity)) if finite else 0
     worst = int(np.nanargmin(sensitivity)) if finite else 0
-    row["best_value"], row["worst_value"] = value[best], value[worst]
+    row["best_value"], row["worst_value"] = (value[best], value[worst]) if finite else (np.nan, np.nan)
     row["best_worst_ratio"] = _ratio(float(sensitivity[best]), float(sensitivity[worst]))
     return row
 

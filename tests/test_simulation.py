@@ -154,13 +154,17 @@ class Bent(nn.Module):
         return torch.tanh(20 * (x.flatten(1).std(dim=1, keepdim=True) - self.middle))
 
 
+def bent(measurement: psychophys.Measurement) -> Observer:
+    at_half = {**measurement.samples[0], "contrast": torch.tensor([0.5], dtype=torch.float64)}
+    network = nn.Sequential(Bent(measurement.stimulus.render(at_half, (64, 64))))
+    return Observer(network, input_size=(64, 64), dtype="float64", name="bent", **PLAIN)
+
+
 def test_where_responses_bend_the_fit_parts_from_the_prediction_as_it_should() -> None:
     measurement = contrast(
         values=[0.5], noise_level=1.0, parameters={"frequency": 4, "phase": 1}, layers=["0"]
     )
-    at_half = {**measurement.samples[0], "contrast": torch.tensor([0.5], dtype=torch.float64)}
-    bent = nn.Sequential(Bent(measurement.stimulus.render(at_half, (64, 64))))
-    observer = Observer(bent, input_size=(64, 64), dtype="float64", name="bent", **PLAIN)
+    observer = bent(measurement)
     row = run_simulation(measurement, observer, Experiment(trials=10_000)).to_pandas().iloc[0]
 
     def response(c: float) -> float:
@@ -206,7 +210,18 @@ def test_differences_that_cannot_be_shown_are_left_out() -> None:
     row = table.to_pandas().iloc[0]
     assert row["status"] == "out_of_range"
     assert np.isnan(row["fitted_threshold"])
-    assert "can be shown" in conclusions(table)[0]
+    assert "cannot be shown" in conclusions(table)[0]
+
+
+def test_thresholds_beyond_what_was_shown_are_not_given() -> None:
+    """At this noise the sigmoid's whole height is less than the criterion."""
+    settings = {"values": [0.5], "parameters": {"frequency": 4, "phase": 1}, "layers": ["0"]}
+    measurement = contrast(noise_level=2.2, **settings)
+    row = run_simulation(measurement, bent(measurement), Experiment()).to_pandas().iloc[0]
+    assert row["status"] == "not_reached"
+    assert np.isnan(row["fitted_threshold"])
+    assert np.isfinite(row["predicted_threshold"])
+    assert len(json.loads(row["curve"])) >= 4
 
 
 @pytest.fixture(scope="module")

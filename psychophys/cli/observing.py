@@ -62,9 +62,9 @@ def simulate(
     parts: list[Simulations] = []
     with progress_bar(console, asked.quiet) as progress:
         if checked is None:
-            found = _simulate_each(names, checkpoint, asked, experiment, progress)
+            found = _simulate_each(names, checkpoint, asked, experiment, outputs, progress)
         else:
-            found = _check(checked, asked, experiment, progress)
+            found = _check(checked, asked, experiment, outputs, progress)
         failed = 0
         for part in found:
             if isinstance(part, PsychophysError):
@@ -95,11 +95,14 @@ def _simulate_each(
     checkpoint: str | None,
     asked: Asked,
     experiment: Experiment,
+    outputs: Outputs,
     progress: Update,
 ) -> Iterator[Simulations | PsychophysError]:
     """Of several, one that fails does not stop the others."""
-    tasks = make_tasks(names or [DEFAULT_MODEL], asked, checkpoint)
+    every = make_tasks(names or [DEFAULT_MODEL], asked, checkpoint)
+    tasks = list({task.job: task for task in every}.values())
     experiment.check(tasks[0].measurement)
+    _check_one(outputs, len(tasks))
     for task in tasks:
 
         def update(done: int, total: int, label: str = task.job.label) -> None:
@@ -119,7 +122,7 @@ def _simulate_each(
 
 
 def _check(
-    path: Path, asked: Asked, experiment: Experiment, progress: Update
+    path: Path, asked: Asked, experiment: Experiment, outputs: Outputs, progress: Update
 ) -> Iterator[Simulations | PsychophysError]:
     _refuse_others(asked)
     values = asked.measurement["values"]
@@ -127,14 +130,21 @@ def _check(
         raise UsageError(
             "--check with a list of values", "Give how many of the file's values, as --values 6."
         )
+    results = read_rows(path)
+    _check_one(outputs, len(results.runs))
     yield check_results(
-        read_rows(path),
+        results,
         experiment=experiment,
         layers=asked.measurement["layers"],
         values=values,
         device=asked.device,
         progress=lambda done, total: progress(path.name, done, total),
     )
+
+
+def _check_one(outputs: Outputs, count: int) -> None:
+    if outputs.figure is not None and count > 1:
+        raise UsageError(f"one figure of {count} simulations", "Draw them one by one.")
 
 
 def _refuse_others(asked: Asked) -> None:
@@ -175,7 +185,9 @@ def _table(run: pd.DataFrame) -> Table:
     for layer, part in run.groupby("layer", sort=False):
         known = part[part["deviation"].notna()]
         if known.empty:
-            table.add_row(str(layer), number(part["predicted_threshold"].mean()), *["-"] * 4, first["status"])
+            table.add_row(
+                str(layer), number(part["predicted_threshold"].mean()), *["-"] * 4, part["status"].iloc[0]
+            )
             continue
         largest = known["deviation"].iloc[int(np.argmax(known["deviation"].abs()))]
         table.add_row(

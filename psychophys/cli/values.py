@@ -48,10 +48,14 @@ def parse_settings(settings: list[str]) -> dict[str, list[float]]:
 def parse_options(settings: list[str]) -> dict[str, float]:
     """``NAME=VALUE`` options to a mapping of numbers."""
     parsed = {}
-    for name, values in parse_settings(settings).items():
-        if len(values) != 1:
-            raise UsageError(f"{name} has {len(values)} values", "Give one number.")
-        parsed[name] = values[0]
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        try:
+            parsed[name] = float(text)
+        except ValueError:
+            raise UsageError(
+                f"noise option {setting!r} is not NAME=NUMBER", "Write --noise-option rectify=1."
+            ) from None
     return parsed
 
 

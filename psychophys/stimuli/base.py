@@ -60,7 +60,10 @@ class Parameter:
     def grid(self, count: int) -> tuple[float, ...]:
         """Spread ``count`` values over the default range."""
         if not 1 <= count <= MOST_VALUES:
-            raise UsageError(f"{count} values of {self.name}", f"Ask for 1 to {MOST_VALUES:,}.")
+            raise UsageError(
+                f"{count} values of {self.name}",
+                f"Ask for 1 to {MOST_VALUES:,}; a value is written {count}.0.",
+            )
         first, last = self.sweep
         if self.period is not None:
             points = first + (last - first) * np.arange(count) / count
