@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from psychophys.errors import UsageError
 from psychophys.learning.acuity import acuity, power_law
@@ -66,6 +67,8 @@ def _draw_thresholds(axes: Axes, part: pd.DataFrame) -> None:
         axes.plot(ordered["value"], ordered["threshold"], color=colours(norm(float(str(step)))), linewidth=1)
     _log(axes, "frequency (cycles/image)", "threshold (cycles/image)")
     bar = axes.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=axes, pad=0.01, aspect=20)
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.yaxis.set_minor_formatter("")
     bar.set_label("step")
     bar.outline.set_visible(False)
 
@@ -111,7 +114,8 @@ def _draw_half_times(axes: Axes, modes: pd.DataFrame) -> None:
 def _log(axes: Axes, x: str, y: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ends[1] < 100 * ends[0] else (1.0,)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
     axes.set_xlabel(x)

@@ -143,11 +143,12 @@ def plan_trainings(settings: Settings, photographs: Photographs) -> list[Trainin
     """All trainings, seed by seed; a depth has the same steps in each, from the first seed's patches."""
     statistics = training_statistics(settings, photographs, settings.seed)
     rate = settings.learning_rate * statistics.eigenvalues[:MODES] / statistics.eigenvalues[0]
+    # Gratings fill the patch: the edge of a disc would add frequencies of its own.
     measurement = plan(
         "grating",
         "frequency",
         values=[float(f) for f in np.geomspace(1, 0.45 * settings.patch, FREQUENCIES)],
-        parameters={"orientation": [0, 45, 90, 135], "phase": 4},
+        parameters={"orientation": [0, 45, 90, 135], "phase": 4, "size": 2},
         layers=["layer*"],
         noise="gaussian",
         noise_level=NOISE_LEVEL,
