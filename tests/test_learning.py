@@ -17,6 +17,7 @@ from scipy.integrate import solve_ivp
 from torch import nn
 
 import psychophys
+from psychophys import cli
 from psychophys.errors import ModelError, UsageError
 from psychophys.learning import EXPERIMENTS, get_experiment, linear, theory
 from psychophys.learning.acuity import acuity, crossing, power_law
@@ -104,7 +105,7 @@ def test_balanced_modes_are_learned_when_the_closed_form_says(
     assert np.abs(errors).max() < 0.03
 
 
-@pytest.mark.parametrize(("name", "modes"), [("1", 20), ("2", 12), ("tied", 20)])
+@pytest.mark.parametrize(("name", "modes"), [("1", 20), ("2", 20), ("tied", 20)])
 def test_uniform_modes_are_learned_when_the_effective_closed_form_says(
     name: str, modes: int, natural: dict[int, Statistics]
 ) -> None:
@@ -207,7 +208,7 @@ def test_the_exponent_of_a_spectrum_is_found() -> None:
     covariance = kernel[(y[:, None] - y) % side, (x[:, None] - x) % side]
     statistics = Statistics(np.zeros(side**2), covariance, np.ones(1), np.ones((1, 1)))
     # At 45 deg, whole periods do not fit, which leaks a little.
-    assert spectrum_exponent(statistics, [1, 2, 3, 4]) == pytest.approx(exponent, abs=0.15)
+    assert spectrum_exponent(statistics, [1, 2, 3, 4]) == pytest.approx(exponent, abs=0.2)
 
 
 def test_thresholds_develop_over_training_in_one_table(learned: Learned) -> None:
@@ -434,15 +435,18 @@ def test_the_command_line_learns_draws_and_goes_on(tmp_path: Path) -> None:
     assert psychophys.read(tmp_path / "learning.parquet").runs == before.runs
 
 
-def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
+def test_the_command_line_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for words, said in (
         (["liner"], "Did you mean linear?"),
         (["linear", "--depth", "1,5"], "unknown depth '5'"),
         (["linear", "-o", "a.parquet", "--modes", "a.parquet"], "name one file"),
         (["linear", "--checkpoints", "no/such"], "does not exist"),
     ):
-        done = command(tmp_path, *words)
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert cli._run(["learn", *words], debug=False) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert len(error.splitlines()) == 1
         assert not list(tmp_path.iterdir())

@@ -27,6 +27,8 @@ from psychophys.plots_learning import plot_learning
 from psychophys.results import read
 from psychophys.tables import check_output
 
+FLATTEST = 0.2
+"""Exponent of a spectrum from which a sentence is built."""
 USUAL = {"runs": 5, "patch": 16, "checkpoints": 12}
 QUICK = {"runs": 2, "patch": 8, "checkpoints": 8}
 """What --quick takes where nothing is said."""
@@ -111,8 +113,6 @@ def learn(name: str, depths: str | None, given: dict[str, Any], manner: Manner, 
     settings = experiment.settings(**{**usual, **chosen})
     pick_device(manner.device)
     outputs.prepare()
-    if outputs.folder is not None:
-        outputs.folder.mkdir(exist_ok=True)
     keep_freed_memory()
     console = Console(stderr=True)
     with progress_bar(console, manner.quiet, "steps") as progress:
@@ -160,6 +160,7 @@ def _summary(learned: Learned) -> list[dict[str, Any]]:
                 "model": str(model),
                 "first": part[part["mode"] == 1]["half_time"].mean(),
                 "last": last["half_time"].mean(),
+                "closed": part["predicted_half_time"].notna().any(),
                 "missed": int(part["half_time"].isna().sum()),
                 "error": part["relative_error"].abs().max(),
                 "law": power_law(acuities[acuities["model"] == model]),
@@ -201,12 +202,12 @@ def _sentences(rows: list[dict[str, Any]], learned: Learned) -> list[str]:
         )
     if missed := sum(row["missed"] for row in rows):
         said.append(f"{missed} modes were not learned by half: give more --steps.")
-    without = [row["model"] for row in rows if not np.isfinite(row["error"])]
-    if without:
-        said.append(f"No closed form was compared for {', '.join(without)}.")
+    if without := [row["model"] for row in rows if not row["closed"]]:
+        said.append(f"No prediction for {', '.join(without)}: in three layers it needs balanced weights.")
     spectrum = np.mean([record["spectrum_exponent"] for record in learned.modes.trainings.values()])
-    said.append(
-        f"The power of gratings falls as frequency^-{spectrum:.2f}, so that acuity would grow as "
-        f"step^{1 / spectrum:.2f} if a change of frequency stayed within its own band."
-    )
+    if spectrum > FLATTEST:
+        said.append(
+            f"The power of gratings falls as frequency^-{spectrum:.2f}, so that acuity would grow as "
+            f"step^{1 / spectrum:.2f} if a change of frequency stayed within its own band."
+        )
     return said

@@ -92,7 +92,7 @@ class Settings:
         )
         for name, value, least, most in limits:
             if not least <= value <= most:
-                raise UsageError(f"{name} {value:g}", f"Give {least:,} to {most:,}.")
+                raise UsageError(f"{name} {value}", f"Give {least:,} to {most:,}.")
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ def learn_linear(
     chosen = pick_device(device)
     photographs = load_photographs(settings.images)
     trainings = plan_trainings(settings, photographs)
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
     parts: dict[str, Learned] = {}
     for training in trainings:
         if previous is not None and (found := _finished(training, previous, folder)) is not None:
