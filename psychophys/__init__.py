@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from psychophys.fisher import fisher_matrix
     from psychophys.fisher_table import confusable
     from psychophys.learning import EXPERIMENTS, learn
-    from psychophys.learning.acuity import acuity
+    from psychophys.learning.acuities import acuity
     from psychophys.learning.modes import Modes, read_modes
     from psychophys.learning.runs import Learned
     from psychophys.measurement import measure, run
@@ -38,7 +38,7 @@ _HOMES = {
     "fisher": ("fisher_matrix",),
     "fisher_table": ("confusable",),
     "learning": ("EXPERIMENTS", "learn"),
-    "learning.acuity": ("acuity",),
+    "learning.acuities": ("acuity",),
     "learning.modes": ("Modes", "read_modes"),
     "learning.runs": ("Learned",),
     "measurement": ("measure", "run"),

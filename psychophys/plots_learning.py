@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from psychophys.errors import UsageError
-from psychophys.learning.acuity import acuity, power_law
+from psychophys.learning.acuities import acuity, power_law
 from psychophys.learning.runs import Learned
 from psychophys.plots import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
 

@@ -20,7 +20,7 @@ import psychophys
 from psychophys import cli
 from psychophys.errors import ModelError, UsageError
 from psychophys.learning import EXPERIMENTS, get_experiment, linear, theory
-from psychophys.learning.acuity import acuity, crossing, power_law
+from psychophys.learning.acuities import acuity, crossing, power_law
 from psychophys.learning.patches import (
     Statistics,
     draw_patches,

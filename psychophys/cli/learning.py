@@ -16,7 +16,7 @@ from psychophys.cli.commands import Sink
 from psychophys.cli.display import number, progress_bar
 from psychophys.errors import UsageError
 from psychophys.learning import get_experiment
-from psychophys.learning.acuity import acuity, power_law
+from psychophys.learning.acuities import acuity, power_law
 from psychophys.learning.modes import read_modes
 from psychophys.learning.runs import Learned
 from psychophys.learning.theory import DEPTHS

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from psychophys.accumulation import respond
 from psychophys.layers import select_layers
-from psychophys.learning.acuity import CRITERION, crossing
+from psychophys.learning.acuities import CRITERION, crossing
 from psychophys.learning.linear import network, observe
 from psychophys.learning.patches import Statistics
 from psychophys.learning.theory import Depth, strength
@@ -60,7 +60,7 @@ def predicted_acuity(
     Returns
     -------
     Array
-        As :func:`psychophys.learning.acuity.acuity` has it, for each of the steps: NaN where no frequency is
+        As :func:`psychophys.learning.acuities.acuity` has it, for each of the steps: NaN where no frequency is
         told apart, or all are.
     """
     strengths = strength(depth, initial, rate, np.array(steps, float))

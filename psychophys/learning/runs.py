@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from psychophys.files import write_atomically
 from psychophys.learning import linear, theory
-from psychophys.learning.acuity import growth
+from psychophys.learning.acuities import growth
 from psychophys.learning.modes import Modes, join
 from psychophys.learning.patches import Statistics, load_photographs, spectrum_exponent
 from psychophys.learning.planning import (
