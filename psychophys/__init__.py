@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.fisher import fisher_matrix
     from psychophys.fisher_table import confusable
+    from psychophys.learning import EXPERIMENTS, learn
+    from psychophys.learning.acuities import acuity
+    from psychophys.learning.modes import Modes, read_modes
+    from psychophys.learning.runs import Learned
     from psychophys.measurement import measure, run
     from psychophys.observers import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
+    from psychophys.plots_learning import plot_learning
     from psychophys.priors import Prior, list_priors, load_prior
     from psychophys.references import REFERENCES, Reference
     from psychophys.results import Results, concat, read
@@ -32,9 +37,14 @@ _HOMES = {
     "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "fisher": ("fisher_matrix",),
     "fisher_table": ("confusable",),
+    "learning": ("EXPERIMENTS", "learn"),
+    "learning.acuities": ("acuity",),
+    "learning.modes": ("Modes", "read_modes"),
+    "learning.runs": ("Learned",),
     "measurement": ("measure", "run"),
     "observers": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
+    "plots_learning": ("plot_learning",),
     "priors": ("Prior", "list_priors", "load_prior"),
     "references": ("REFERENCES", "Reference"),
     "results": ("Results", "concat", "read"),
@@ -46,11 +56,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "EXPERIMENTS",
     "REFERENCES",
     "STIMULI",
+    "Learned",
     "Measurement",
     "MeasurementError",
     "ModelError",
+    "Modes",
     "Observer",
     "Parameter",
     "Prior",
@@ -60,20 +73,24 @@ __all__ = [
     "Simulations",
     "Stimulus",
     "UsageError",
+    "acuity",
     "check_results",
     "compare",
     "concat",
     "confusable",
     "fisher_matrix",
     "image_statistics",
+    "learn",
     "list_priors",
     "load_observer",
     "load_prior",
     "measure",
     "plan",
     "plot_comparison",
+    "plot_learning",
     "plot_thresholds",
     "read",
+    "read_modes",
     "run",
     "save_figure",
     "simulate",

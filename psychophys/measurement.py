@@ -226,8 +226,8 @@ def identify(measurement: Measurement, observer: Observer) -> str:
         "std": list(observer.std),
         "dtype": str(observer.dtype),
     }
-    if observer.checkpoint is not None:
-        # Two files may hold the same weights: they are still two points of a training run.
+    if observer.checkpoint is not None or observer.step is not None:
+        # Two steps may hold the same weights: they are still two points of a training run.
         identity |= {"checkpoint": observer.checkpoint, "step": observer.step}
     return run_id(measurement, identity)
 

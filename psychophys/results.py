@@ -24,7 +24,7 @@ COLUMNS = (
     Column("weights", _TEXT, "", "pretrained, random, shuffled, checkpoint or given"),
     Column("seed", _COUNT, "", "of random and shuffled weights"),
     Column("checkpoint", _TEXT, "", "file of weights, as it was named; empty if none"),
-    Column("step", _COUNT, "", "how far in training: the last number in the checkpoint's name"),
+    Column("step", _COUNT, "", "how far in training; of a checkpoint, the last number in its name"),
     Column("layer", _TEXT, "", "module name; @2 for a module's second call"),
     Column("layer_index", _COUNT, "", "order in the forward pass, over all layers of the model"),
     Column("layer_depth", _NUMBER, "0-1", "layer_index scaled to the model"),

@@ -24,17 +24,17 @@ LEVELS = (
     ("simulation",),
     ("measurement", "human"),
     ("jobs", "catalog", "summary", "comparison"),
-    ("behaviour", "fisher_table"),
+    ("behaviour", "fisher_table", "learning"),
     ("fisher",),
     ("plots",),
-    ("plots_simulation", "plots_fisher"),
+    ("plots_simulation", "plots_fisher", "plots_learning"),
     ("store", "engines", "estimate"),
     ("sweep",),
     ("cli",),
     ("__main__",),
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
-PACKAGES = ("stimuli", "engines", "cli", "priors")
+PACKAGES = ("stimuli", "engines", "cli", "priors", "learning")
 MAX_FUNCTION, MAX_MODULE = 60, 450
 
 FILES = sorted(ROOT.rglob("*.py"))

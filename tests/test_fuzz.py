@@ -141,7 +141,9 @@ VALUES = {
     "--import": "toy_models.py ./toy_models.py json"
     f" | '' .. missing.py json.py broken.py exits.py folder.parquet text.parquet {JUNK}",
     **dict.fromkeys(("--step", "--noise-level", "--dprime"), f"1 1e-6 1e6 | {NOT_POSITIVE}"),
-    **dict.fromkeys(("--quiet", "--append", "--human", "--pretrained", "--dry-run", "--retry-failed"), "|"),
+    **dict.fromkeys(
+        ("--quiet", "--quick", "--append", "--human", "--pretrained", "--dry-run", "--retry-failed"), "|"
+    ),
     "measure --output": "out.parquet out.csv out.jsonl - toy.parquet empty.parquet text.parquet \u00fc.csv"
     " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
     "measure --format": f"csv jsonl parquet | '' CSV {JUNK}",
@@ -161,6 +163,18 @@ VALUES = {
     "--timeout": "0.1 1e308 inf | '' 0 -1 nan x",
     "--address": f"| '' auto {JUNK}",
     "--cpus": f"1 | 0 -1 2 HUGE {NOT_INTEGER}",
+    "learn experiment": f"linear linear linear | '' liner Linear {JUNK}",
+    "--depth": f"1 2 tied 1,tied ' 3 , 1' 1, | '' , 4 0 1;2 {JUNK}",
+    "--runs": f"1 2 | 0 -1 HUGE {NOT_INTEGER}",
+    "learn --seed": f"0 7 | -1 HUGE {NOT_INTEGER}",
+    "--patch": f"8 9 12 | 7 33 0 -1 HUGE {NOT_INTEGER}",
+    "--init": f"balanced uniform | '' balancd {JUNK}",
+    "--learning-rate": f"0.05 0.001 0.2 | {NOT_POSITIVE}",
+    "--steps": f"10 33 | 9 0 -1 HUGE {NOT_INTEGER}",
+    "learn --output": "out.parquet out.csv - toy.parquet | '' . no/x.parquet pipe.parquet x.txt",
+    "learn --format": f"csv jsonl parquet | '' CSV {JUNK}",
+    "--modes": "m.parquet m.csv m.jsonl text.parquet | '' . no/m.parquet pipe.parquet m.txt LONG.csv",
+    "--checkpoints": "weights shots '' | names.txt names.txt/x no/such LONG",
     "--save": "a.png \u00fc.JPG | '' . a a.txt a.palm toy.parquet folder.parquet no/a.png LONG.png",
     "--sort": f"ratio ratio_last threshold_last threshold_best anisotropy | '' name {JUNK}",
     "--top": f"1 3 HUGE | 0 -1 {NOT_INTEGER}",
@@ -171,14 +185,24 @@ USUAL = {
     "sweep": "--weights random --values 1 --engine serial",
     "simulate": "--weights random --values 1",
     "fisher": "--weights random --values 2",
+    "learn": "--quick --depth 1 --runs 1 --steps 20",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
 EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
-EXAMPLES |= {"statistics": 20, "compare": 20, "priors": 2, "fisher": 40, "noises": 2, "simulate": 60}
+EXAMPLES |= {
+    "statistics": 20,
+    "compare": 20,
+    "priors": 2,
+    "fisher": 40,
+    "noises": 2,
+    "simulate": 60,
+    "learn": 30,
+}
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
     "stimuli": "gabor",
     "statistics": "photo.png",
+    "learn": "linear",
 }
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 READERS = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda lines: [*map(json.loads, lines)]}
@@ -264,7 +288,7 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setitem(sys.modules, "ray", None)
         patch.setattr(Processes, "run", Serial.run)
         patch.setattr("psychophys.estimate._YARDSTICK", "toy_net")
-        for module in ("commands", "fisher", "observing", "sweeping"):
+        for module in ("commands", "fisher", "learning", "observing", "sweeping"):
             patch.setattr(f"psychophys.cli.{module}.keep_freed_memory", lambda: False)
         with pytest.raises(SystemExit) as end:
             main()
@@ -334,6 +358,8 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         for name in set(written) - {figure}:
             file_format = said(words, Path(name).suffix.removeprefix("."), "--format")
             assert len(READERS[file_format](io.BytesIO(written[name]))) > 0
+    elif words[0] == "learn":
+        check_learned(words, out, written)
     elif words[0] in ("statistics", "compare", "plot"):
         names = {"statistics": "prior.parquet", "compare": "", "plot": "thresholds.png"}
         output = said(words, names[words[0]], "--output", "-o")
@@ -345,6 +371,20 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
             Image.open(name).verify()
     else:
         check_sweep(words, code, written)
+
+
+def check_learned(words: list[str], out: bytes, written: dict[str, bytes]) -> None:
+    output, figure = said(words, "learning.parquet", "--output", "-o"), said(words, "", "--figure")
+    beside = "" if output == "-" else f"{Path(output).stem}-modes.parquet"
+    modes = said(words, beside, "--modes")
+    weights = {name for name in written if name.endswith("pth")}
+    assert bool(weights) == ("--checkpoints" in words)
+    assert set(written) - weights == {output, modes, figure} - {"", "-"}
+    suffix = "csv" if output == "-" else Path(output).suffix.removeprefix(".")
+    content = out if output == "-" else written[output]
+    assert len(READERS[said(words, suffix, "--format")](io.BytesIO(content))) > 0
+    if modes:
+        assert len(READERS[Path(modes).suffix.removeprefix(".")](io.BytesIO(written[modes]))) > 0
 
 
 def check_sweep(words: list[str], code: int, written: dict[str, bytes]) -> None:

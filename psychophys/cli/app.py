@@ -7,7 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
-from psychophys.cli.options import Asked, Checkpoint, FileFormat, Models, Output, measurement_options
+from psychophys.cli.learn_command import learn
+from psychophys.cli.options import (
+    Asked,
+    Checkpoint,
+    Device,
+    FileFormat,
+    Models,
+    Output,
+    Quiet,
+    measurement_options,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -214,6 +224,9 @@ def fisher(
     matrices.fisher(models or [], checkpoint, asked, dimensions, sink, figure)
 
 
+app.command()(learn)
+
+
 @app.command()
 def noises() -> None:
     """List the noise models: formula, unit, options and source.
@@ -239,8 +252,8 @@ def statistics(
     ] = 0.0,
     title: Annotated[str, typer.Option(help="What the images are; kept with the numbers.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Count what is common in photographs: a prior over orientation, hue, frequency, luminance, contrast.
 

@@ -158,13 +158,15 @@ def print_skipped(console: Console, results: Results | FisherResults) -> None:
 
 
 @contextmanager
-def progress_bar(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(
+    console: Console, quiet: bool, unit: str = "images"
+) -> Iterator[Callable[[str, int, int], None]]:
     """A bar with the time that remains, on a terminal only."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("images"),
+        TextColumn(unit),
         TimeRemainingColumn(),
     )
     disabled = quiet or not console.is_terminal

@@ -31,6 +31,8 @@ FileFormat = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--format", help="parquet, csv or jsonl, whatever the name says."),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _options(
             "(5% or 0.05).",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     batch_size: Annotated[
         Optional[int], typer.Option(help="Images in a forward pass; halved where memory ends.")  # noqa: UP045
@@ -134,7 +136,7 @@ def _options(
         Optional[list[Path]],  # noqa: UP045
         typer.Option("--import", help="Python file or module that registers models of your own with timm."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    quiet: Quiet = False,
 ) -> Asked:
     from psychophys.cli.values import parse_list, parse_options, parse_settings, parse_share, parse_values
 

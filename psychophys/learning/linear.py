@@ -1,0 +1,314 @@
+"""Linear autoencoders trained by full-batch gradient descent, with exact gradients from the covariance.
+
+Training runs in the basis of the covariance's eigenvectors U. There C is diagonal, which saves a product
+of matrices a step, and the strengths of the modes are the diagonal of W_N ... W_1. Gradient descent does not
+notice: with W_1 -> W_1 U and W_N -> U^T W_N, every step is that of the pixels, turned.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from psychophys.errors import MeasurementError, ModelError
+from psychophys.learning.theory import Depth
+from psychophys.observers import Observer
+
+Array = NDArray[np.float64]
+Weights = list[Tensor]
+EVERY = 200
+"""Steps between two calls of a progress function."""
+
+
+def balanced(depth: Depth, size: int, strength: float, generator: np.random.Generator) -> Weights:
+    """Matrices c O_l O_(l-1)^T with random rotations O_l, and none at the two ends.
+
+    Their product is ``strength`` times the identity and every layer has the same share in it, so that the
+    closed forms hold from the first step.
+
+    Parameters
+    ----------
+    size
+        Pixels of a patch, D.
+    strength
+        Of every mode at step 0.
+
+    Returns
+    -------
+    list
+        (D, D) in float64 each, the first layer first; one for tied weights.
+    """
+    if depth.tied:
+        return [strength**0.5 * _rotation(size, generator)]
+    ends = [
+        np.eye(size),
+        *(_rotation(size, generator).numpy() for _ in range(depth.layers - 1)),
+        np.eye(size),
+    ]
+    scale = strength ** (1 / depth.layers)
+    return [torch.from_numpy(scale * (after @ before.T)) for before, after in pairwise(ends)]
+
+
+def uniform(depth: Depth, eigenvectors: Array, scale: float, generator: np.random.Generator) -> Weights:
+    """Independent weights from -scale/2 to scale/2 in the basis of pixels, turned to that of modes.
+
+    The initialisation of Benjamin et al. (2022), whose scale is 0.02.
+
+    Returns
+    -------
+    list
+        See :func:`balanced`.
+    """
+    turn = torch.from_numpy(np.ascontiguousarray(eigenvectors))
+    drawn = generator.uniform(-scale / 2, scale / 2, (1 if depth.tied else depth.layers, *turn.shape))
+    return _turned(list(torch.from_numpy(drawn)), turn.T, depth)
+
+
+def _rotation(size: int, generator: np.random.Generator) -> Tensor:
+    """An orthogonal matrix, uniform over all (Mezzadri 2007): (D, D)."""
+    q, r = np.linalg.qr(generator.standard_normal((size, size)))
+    return torch.from_numpy(q * np.sign(np.diag(r)))
+
+
+def _turned(weights: Weights, turn: Tensor, depth: Depth) -> Weights:
+    """The same network in another basis: ``turn`` takes the old one to the new one."""
+    turned = list(weights)
+    turned[0] = turned[0] @ turn.T
+    if not depth.tied:
+        turned[-1] = turn @ turned[-1]
+    return turned
+
+
+def initial_strengths(depth: Depth, weights: Weights) -> Array:
+    """Strengths at step 0 that the closed forms begin with, of every mode: (D,).
+
+    For two layers and tied weights, these are what grows of unbalanced weights: |a + b|^2 / 4 with
+    a = W_2^T u and b = W_1 u, and |W u|^2. For one and for three layers, u.Wu: in three layers the closed
+    form is then right for balanced weights alone.
+    """
+    if depth.tied:
+        found = (weights[0] ** 2).sum(dim=0)
+    elif depth.layers == 2:
+        found = ((weights[1].T + weights[0]) ** 2).sum(dim=0) / 4
+    else:
+        found = _product(weights, depth).diagonal()
+    return np.asarray(found.double().cpu().numpy())
+
+
+def _product(weights: Weights, depth: Depth) -> Tensor:
+    whole = weights[0]
+    if depth.tied:
+        return whole.T @ whole
+    for weight in weights[1:]:
+        whole = weight @ whole
+    return whole
+
+
+def gradients(depth: Depth, weights: Weights, eigenvalues: Tensor) -> tuple[Tensor, Weights]:
+    """Of 0.5 E|x - x_hat|^2 by each matrix, in the basis of modes.
+
+    Parameters
+    ----------
+    weights
+        (D, D) each.
+    eigenvalues
+        Of the covariance: (D,).
+
+    Returns
+    -------
+    tuple
+        The product of all matrices, and a gradient for each.
+    """
+    before = [weights[0]]
+    for weight in weights[1:]:
+        before.append(weight @ before[-1])
+    product = weights[0].T @ weights[0] if depth.tied else before[-1]
+    # By the product, the gradient is -(1 - P) C.
+    back = product * eigenvalues
+    back.diagonal().sub_(eigenvalues)
+    if depth.tied:
+        return product, [weights[0] @ (back + back.T)]
+    found = []
+    for place in range(len(weights) - 1, 0, -1):
+        found.append(back @ before[place - 1].T)
+        back = weights[place].T @ back
+    return product, [back, *reversed(found)]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is kept of one training.
+
+    Attributes
+    ----------
+    strengths
+        u.(W_N ... W_1)u of the first M modes at every step, 0 and the last included: (T + 1, M).
+    weights
+        By step, in the basis of modes.
+    """
+
+    strengths: Array
+    weights: Mapping[int, Weights]
+
+
+def train(
+    depth: Depth,
+    weights: Weights,
+    eigenvalues: Array,
+    learning_rate: float,
+    keep: Collection[int],
+    modes: int,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[int], None] | None = None,
+) -> Trained:
+    """Take steps of gradient descent up to the last of ``keep``.
+
+    Parameters
+    ----------
+    weights
+        At step 0, in the basis of modes; they are left as they are.
+    learning_rate
+        Per step.
+    keep
+        Steps whose weights are kept.
+    modes
+        How many are followed.
+    progress
+        Called with the steps done since it was called last.
+
+    Raises
+    ------
+    MeasurementError
+        Where training diverges.
+    """
+    weights = [weight.to(device, dtype, copy=True) for weight in weights]
+    values = torch.tensor(eigenvalues, dtype=dtype, device=device)
+    last = max(keep)
+    strengths = torch.empty(last + 1, modes, dtype=dtype, device=device)
+    kept: dict[int, Weights] = {}
+    for step in range(last + 1):
+        product, slopes = gradients(depth, weights, values)
+        strengths[step] = product.diagonal()[:modes]
+        if step in keep:
+            kept[step] = [weight.clone() for weight in weights]
+        if step < last:
+            for weight, slope in zip(weights, slopes, strict=True):
+                weight.sub_(slope, alpha=learning_rate)
+        if progress is not None and step and step % EVERY == 0:
+            progress(EVERY)
+    if not bool(torch.isfinite(strengths).all()):
+        raise MeasurementError(f"training of {depth.model} diverged", "Give a smaller --learning-rate.")
+    if progress is not None:
+        progress(last % EVERY)
+    return Trained(np.asarray(strengths.double().cpu().numpy()), kept)
+
+
+def half_times(strengths: Array) -> Array:
+    """Steps at which modes first have half their final strength, interpolated: (T + 1, M) -> (M,).
+
+    NaN for a mode that starts there, or does not get there.
+    """
+    over = strengths >= 0.5
+    first = over.argmax(axis=0)
+    reached = over.any(axis=0) & (first > 0)
+    modes = np.arange(strengths.shape[1])
+    above, below = strengths[first, modes], strengths[first - 1, modes]
+    steps = first - 1 + (0.5 - below) / np.where(reached, above - below, 1)
+    return np.asarray(np.where(reached, steps, np.nan))
+
+
+class Centre(nn.Module):
+    """From images in [0, 1], (N, 3, H, W), to grey pixels less their mean over patches, (N, H * W)."""
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.mean: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean of the channels, row by row, centred."""
+        return images.mean(dim=1).flatten(1) - self.mean
+
+
+def network(depth: Depth, mean: Tensor, weights: Weights, eigenvectors: Tensor) -> nn.Sequential:
+    """The autoencoder in the basis of pixels: ``pixels``, then ``layer1`` to the reconstruction.
+
+    Parameters
+    ----------
+    mean
+        Of each pixel: (D,).
+    weights, eigenvectors
+        In the basis of modes, and that basis: (D, D) each.
+    """
+    turned = _turned([weight.to(eigenvectors) for weight in weights], eigenvectors, depth)
+    if depth.tied:
+        turned.append(turned[0].T)
+    return _assemble(mean, turned)
+
+
+def _assemble(mean: Tensor, matrices: Sequence[Tensor]) -> nn.Sequential:
+    modules: OrderedDict[str, nn.Module] = OrderedDict(pixels=Centre(mean.float()))
+    for place, matrix in enumerate(matrices, start=1):
+        linear = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
+        linear.weight.data = matrix.float().contiguous()
+        modules[f"layer{place}"] = linear
+    return nn.Sequential(modules)
+
+
+def observe(
+    model: nn.Sequential,
+    name: str,
+    *,
+    seed: int = 0,
+    step: int | None = None,
+    checkpoint: str | None = None,
+    device: torch.device | str = "cpu",
+) -> Observer:
+    """A linear autoencoder as something to be measured: it is shown images of the size of a patch."""
+    centre = model[0]
+    assert isinstance(centre, Centre)
+    side = round(len(centre.mean) ** 0.5)
+    return Observer(
+        model,
+        input_size=(side, side),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        name=name,
+        seed=seed,
+        step=step,
+        checkpoint=checkpoint,
+        source="trained by psychophys learn linear",
+        device=device,
+    )
+
+
+def load_trained(
+    path: str | Path, name: str = "linear", *, step: int | None = None, device: torch.device | str = "cpu"
+) -> Observer:
+    """The observer of a checkpoint that ``psychophys learn linear --checkpoints`` wrote.
+
+    Raises
+    ------
+    ModelError
+        For a file that holds no such weights; it is read without running code.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        matrices = [state[f"layer{place}.weight"] for place in range(1, len(state))]
+        model = _assemble(state["pixels.mean"], matrices)
+    except Exception as error:
+        raise ModelError(
+            f"checkpoint {str(path)!r} is not of a linear autoencoder ({type(error).__name__})",
+            "Give a file written by `psychophys learn linear --checkpoints`.",
+        ) from error
+    return observe(model, name, step=step, checkpoint=str(path), device=device)

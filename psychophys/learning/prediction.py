@@ -1,0 +1,70 @@
+"""Acuity that the closed forms predict: their strengths, shown the same gratings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from psychophys.accumulation import respond
+from psychophys.layers import select_layers
+from psychophys.learning.acuities import CRITERION, crossing
+from psychophys.learning.linear import network, observe
+from psychophys.learning.patches import Statistics
+from psychophys.learning.theory import Depth, strength
+from psychophys.spec import Measurement
+
+Array = NDArray[np.float64]
+
+
+def projections(measurement: Measurement, statistics: Statistics) -> Array:
+    """Squared derivative of the stimuli along every mode, averaged over samples: (K values, D modes)."""
+    mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
+    # Any weights will do: the derivative is read before the first of them.
+    observer = observe(network(Depth("1", 1, False, np.asarray), mean, [basis], basis), "pixels")
+    found: list[Tensor] = []
+
+    def receive(name: str, _: Tensor, tangent: Tensor | None) -> None:
+        if name == "pixels" and tangent is not None:
+            found.append(tangent.double())
+
+    layers = select_layers(observer, ["pixels"]).layers
+    count = len(measurement.samples), len(measurement.values)
+    width = respond(measurement, observer, layers, (slice(0, count[0]), slice(0, count[1])), "jvp", receive)
+    along = (torch.cat(found) / width) @ basis
+    return np.asarray((along**2).reshape(*count, -1).mean(dim=0).numpy())
+
+
+def predicted_acuity(
+    measurement: Measurement,
+    projected: Array,
+    depth: Depth,
+    initial: Array,
+    rate: Array,
+    steps: Sequence[int],
+) -> Array:
+    """Acuity over training where every mode follows its closed form.
+
+    Parameters
+    ----------
+    measurement
+        Over frequencies, from the lowest to the highest.
+    projected
+        From :func:`projections`: (K, D).
+    initial, rate
+        Of every mode: see :func:`psychophys.learning.theory.half_time`.
+
+    Returns
+    -------
+    Array
+        As :func:`psychophys.learning.acuities.acuity` has it, for each of the steps: NaN where no frequency
+        is told apart, or all are.
+    """
+    strengths = strength(depth, initial, rate, np.array(steps, float))
+    information = strengths**2 @ projected.T / measurement.noise_level**2
+    thresholds = measurement.dprime / np.sqrt(information)
+    frequencies = np.array(measurement.values)
+    return np.array([crossing(frequencies, each, CRITERION * thresholds[-1, 0]) for each in thresholds])
