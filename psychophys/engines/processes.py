@@ -185,7 +185,9 @@ def _obituary(worker: _Worker) -> Outcome:
 
 
 def _failure(worker: _Worker, why: str) -> Outcome:
-    log = worker.log.read_bytes()[-LOG_BYTES:].decode(errors="replace")
+    # After a crash Python names every extension module that it has loaded: the traceback is before that.
+    words, _, _ = worker.log.read_bytes().partition(b"\nExtension modules:")
+    log = words[-LOG_BYTES:].decode(errors="replace")
     error = MeasurementError(f"{worker.task.job.model} failed: {why}", "Measure it alone to see more.")
     return Outcome(worker.task, None, error, time.monotonic() - worker.started, log)
 

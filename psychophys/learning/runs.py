@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
+from psychophys import measurement
 from psychophys.files import write_atomically
 from psychophys.learning import linear, theory
 from psychophys.learning.acuities import growth
@@ -32,7 +33,6 @@ from psychophys.learning.planning import (
     training_statistics,
 )
 from psychophys.learning.prediction import predicted_acuity, projections
-from psychophys.measurement import run as measure
 from psychophys.observers import pick_device
 from psychophys.results import Results, concat
 
@@ -189,7 +189,7 @@ def _measure(
             checkpoint=None if path is None else str(path),
             device=device,
         )
-        part = measure(training.measurement, observer, batch_size=BATCH)
+        part = measurement.run(training.measurement, observer, batch_size=BATCH)
         runs = {name: {**run, "training": training.identifier} for name, run in part.runs.items()}
         parts.append(Results(part.table, runs))
     return concat(parts)
