@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.fisher import fisher_matrix
     from psychophys.fisher_table import confusable
-    from psychophys.learning import EXPERIMENTS, learn
+    from psychophys.learning import EXPERIMENTS, findings, learn
     from psychophys.learning.acuities import acuity
     from psychophys.learning.modes import Modes, read_modes
-    from psychophys.learning.runs import Learned
+    from psychophys.learning.training import Learned, read_learned
+    from psychophys.learning.trends import Findings
     from psychophys.measurement import measure, run
     from psychophys.observers import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
@@ -37,10 +38,11 @@ _HOMES = {
     "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "fisher": ("fisher_matrix",),
     "fisher_table": ("confusable",),
-    "learning": ("EXPERIMENTS", "learn"),
+    "learning": ("EXPERIMENTS", "findings", "learn"),
     "learning.acuities": ("acuity",),
     "learning.modes": ("Modes", "read_modes"),
-    "learning.runs": ("Learned",),
+    "learning.training": ("Learned", "read_learned"),
+    "learning.trends": ("Findings",),
     "measurement": ("measure", "run"),
     "observers": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
@@ -59,6 +61,7 @@ __all__ = [
     "EXPERIMENTS",
     "REFERENCES",
     "STIMULI",
+    "Findings",
     "Learned",
     "Measurement",
     "MeasurementError",
@@ -78,6 +81,7 @@ __all__ = [
     "compare",
     "concat",
     "confusable",
+    "findings",
     "fisher_matrix",
     "image_statistics",
     "learn",
@@ -90,6 +94,7 @@ __all__ = [
     "plot_learning",
     "plot_thresholds",
     "read",
+    "read_learned",
     "read_modes",
     "run",
     "save_figure",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from psychophys.errors import ModelError, UsageError
@@ -37,7 +38,7 @@ def load_checkpoint(create: Create, path: Path) -> tuple[nn.Module, str]:
     """
     if not path.is_file():
         raise UsageError(f"checkpoint {str(path)!r} is not a file", "Give the path of a weights file.")
-    state = _read(path)
+    state = read_state(path)
     network = create()
     classes = _classes(network, state)
     if classes is not None:
@@ -58,9 +59,35 @@ def step_of(path: str | Path) -> int | None:
     return int(numbers[-1]) if numbers and len(numbers[-1]) <= MOST_DIGITS else None
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> Any:
+    """All that a file written by ``torch.save`` holds, read without running code.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    ModelError
+        For a file that is damaged, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise UsageError(f"checkpoint {str(path)!r} is not a file", "Give the path of a weights file.")
+    return _guarded(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file of weights, by name."""
+    state = _guarded(path, lambda: timm.models.load_state_dict(str(path), weights_only=True))
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ModelError(
+            f"checkpoint {str(path)!r} is not a state dict (names to tensors)",
+            "Save model.state_dict(), alone or under the key 'state_dict'.",
+        )
+    return state
+
+
+def _guarded(path: Path, load: Callable[[], Any]) -> Any:
     try:
-        state: Any = timm.models.load_state_dict(str(path), weights_only=True)
+        return load()
     except Exception as error:
         if "weights_only" in str(error) or isinstance(error, pickle.UnpicklingError):
             reason = "it is damaged or holds Python objects, which could run code"
@@ -71,12 +98,6 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"checkpoint {str(path)!r} was not loaded: {reason}",
             "Save the state dict alone (torch.save(model.state_dict(), FILE)) or use safetensors.",
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(
-            f"checkpoint {str(path)!r} is not a state dict (names to tensors)",
-            "Save model.state_dict(), alone or under the key 'state_dict'.",
-        )
-    return state
 
 
 def _classes(network: nn.Module, state: dict[str, Tensor]) -> int | None:

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from psychophys.accumulation import CPU_BATCH
+from psychophys.architectures import is_learned
 from psychophys.catalog import has_pretrained
 from psychophys.jobs import Task
 from psychophys.observers import is_embedded, is_source, pick_device
@@ -111,7 +112,9 @@ def _seconds_per_operation(device: torch.device) -> float:
 
 def _is_here(model: str) -> bool:
     """Whether a model's weights need no download."""
-    if is_embedded(model) or model.startswith("local-dir:") or not has_pretrained(model):
+    if is_embedded(model) or model.startswith("local-dir:") or is_learned(model):
+        return True
+    if not has_pretrained(model):
         return True
     if is_source(model):
         name = model.partition(":")[2].partition("@")[0]

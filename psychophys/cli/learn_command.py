@@ -7,50 +7,80 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from psychophys.cli.options import Device, FileFormat, Output, Quiet
+from psychophys.cli.options import Device, FileFormat, Quiet
+
+Text = Optional[str]  # noqa: UP045
+Count = Optional[int]  # noqa: UP045
+Number = Optional[float]  # noqa: UP045
+File = Optional[Path]  # noqa: UP045
+Files = Optional[list[Path]]  # noqa: UP045
+_OWN = "the experiment's own"
 
 
 def learn(
-    experiment: Annotated[str, typer.Argument(help="linear: autoencoders of natural image patches.")],
-    depth: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Layers: some of 1, 2, 3 and tied, with commas.", show_default="1,2,3,tied"),
-    ] = None,
+    experiment: Annotated[
+        str, typer.Argument(help="linear, supervised, autoencoder, classifier or rearing.")
+    ],
     runs: Annotated[
-        Optional[int], typer.Option(help="Trainings of each, with seeds from --seed on.", show_default="5")  # noqa: UP045
+        Count, typer.Option(help="Trainings of each, seeds from --seed on.", show_default="5")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of patches and initial weights.")] = 0,
-    patch: Annotated[
-        Optional[int], typer.Option(help="Side of the patches in pixels, 8 to 32.", show_default="16")  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="Of images and initial weights.")] = 0,
+    condition: Annotated[
+        Text, typer.Option(help="Some of the experiment's conditions, with commas.", show_default=_OWN)
     ] = None,
     images: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(help="Photographs to learn: folder, archive or file; may be repeated."),
+        Files, typer.Option(help="Photographs to learn: folder, archive or file; may be repeated.")
     ] = None,
-    init: Annotated[str, typer.Option(help="balanced or uniform (of the paper).")] = "balanced",
+    steps: Annotated[Count, typer.Option(help="Of gradient descent.", show_default=_OWN)] = None,
+    batch: Annotated[Count, typer.Option(help="Images in a step; not of linear.", show_default=_OWN)] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="Times the largest eigenvalue of the patches' covariance.")
-    ] = 0.05,
-    steps: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Of gradient descent. Default: until the 20th mode is learned, by theory."),
+        Number, typer.Option(help="Of linear: times the largest eigenvalue.", show_default=_OWN)
+    ] = None,
+    depth: Annotated[
+        Text, typer.Option(help="Layers of linear: some of 1, 2, 3, tied.", show_default="1,2,3,tied")
+    ] = None,
+    patch: Annotated[
+        Count, typer.Option(help="Side of linear's patches in pixels, 8 to 32.", show_default="16")
+    ] = None,
+    init: Annotated[
+        Text, typer.Option(help="Of linear: balanced, or uniform as in the paper.", show_default="balanced")
+    ] = None,
+    noise: Annotated[
+        Number, typer.Option(help="Of autoencoder: s.d. on the pixels, to be removed.", show_default="0.25")
+    ] = None,
+    network: Annotated[
+        Text, typer.Option(help="Of classifier: a timm architecture.", show_default="test_resnet")
+    ] = None,
+    task: Annotated[
+        Text,
+        typer.Option(
+            help="Of classifier: rotation, or labels (folders of --images).", show_default="rotation"
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="--patch 8 --runs 2 unless given; fewer checkpoints.")
+        bool, typer.Option("--quick", help="Fewer runs, steps and checkpoints, unless given.")
     ] = False,
     device: Device = "auto",
-    output: Output = "learning.parquet",
+    output: Annotated[
+        Text,
+        typer.Option(
+            "--output",
+            "-o",
+            help="FILE.parquet, .csv or .jsonl; - is standard output.",
+            show_default="EXPERIMENT.parquet",
+        ),
+    ] = None,
     file_format: FileFormat = None,
     modes: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="File of half-times.", show_default="beside the output, NAME-modes.parquet"),
+        File,
+        typer.Option(
+            help="File of linear's half-times.", show_default="beside the output, NAME-modes.parquet"
+        ),
     ] = None,
     checkpoints: Annotated[
-        Optional[Path], typer.Option(help="Directory to write weights to, for every run and step.")  # noqa: UP045
+        File, typer.Option(help="Directory to write weights to, for every run and measured step.")
     ] = None,
-    figure: Annotated[
-        Optional[Path], typer.Option(help="Draw it: FILE.png, .svg or .pdf.")  # noqa: UP045
-    ] = None,
+    figure: Annotated[File, typer.Option(help="Draw it: FILE.png, .svg or .pdf.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train networks here, and measure what they can tell apart on the way.
@@ -60,11 +90,17 @@ def learn(
     \b
     Examples:
       psychophys learn linear --quick
-      psychophys learn linear --depth 2,tied --init uniform --figure learning.png
+      psychophys learn supervised --condition frequency,labels-flipped --figure supervised.png
+      psychophys learn autoencoder --images photographs/ --checkpoints weights/
+      psychophys measure learned --checkpoint 'weights/*-seed0-*.pth' --dimension orientation
     """
     from psychophys.cli import learning
+    from psychophys.errors import UsageError
 
-    asked: dict[str, Any] = {"runs": runs, "seed": seed, "patch": patch, "init": init, "steps": steps}
-    asked |= {"learning_rate": learning_rate, "images": tuple(map(str, images or []))}
-    outputs = learning.Outputs(output, file_format, modes, checkpoints, figure)
-    learning.learn(experiment, depth, asked, learning.Manner(device, quick, quiet), outputs)
+    if output is not None and not output:
+        raise UsageError("output ''", "Give FILE.parquet, .csv or .jsonl, or -.")
+    given: dict[str, Any] = {"runs": runs, "seed": seed, "conditions": condition, "steps": steps}
+    given |= {"images": tuple(map(str, images or [])), "batch": batch, "learning_rate": learning_rate}
+    given |= {"depths": depth, "patch": patch, "init": init, "noise": noise, "network": network, "task": task}
+    outputs = learning.Outputs(output or "", file_format, modes, checkpoints, figure)
+    learning.learn(experiment, given, learning.Manner(device, quick, quiet), outputs)

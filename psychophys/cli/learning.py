@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,14 @@ from rich.table import Table
 from psychophys.cli.commands import Sink
 from psychophys.cli.display import number, progress_bar
 from psychophys.errors import UsageError
-from psychophys.learning import get_experiment
-from psychophys.learning.acuities import acuity, power_law
-from psychophys.learning.modes import read_modes
-from psychophys.learning.runs import Learned
-from psychophys.learning.theory import DEPTHS
+from psychophys.learning import findings, get_experiment
+from psychophys.learning.training import Learned, modes_beside, read_learned, run_trainings
+from psychophys.learning.trends import Findings
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_learning import plot_learning
-from psychophys.results import read
 from psychophys.tables import check_output
-
-FLATTEST = 0.2
-"""Exponent of a spectrum from which a sentence is built."""
-USUAL = {"runs": 5, "patch": 16, "checkpoints": 12}
-QUICK = {"runs": 2, "patch": 8, "checkpoints": 8}
-"""What --quick takes where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,8 @@ class Outputs:
 
     Attributes
     ----------
+    output
+        Empty for that of the experiment.
     modes
         Default: beside a file of thresholds, as NAME-modes.parquet.
     folder
@@ -60,13 +53,14 @@ class Outputs:
     modes: Path | None
     folder: Path | None
     figure: Path | None
+    has_modes: bool = False
 
     @property
     def modes_path(self) -> Path | None:
-        """Where modes are written; None for nowhere."""
-        if self.modes is not None or self.output == "-":
+        """Where half-times are written; None for nowhere."""
+        if self.modes is not None or self.output == "-" or not self.has_modes:
             return self.modes
-        return Path(self.output).with_name(f"{Path(self.output).stem}-modes.parquet")
+        return modes_beside(self.output)
 
     def prepare(self) -> None:
         """Refuse what cannot be written before anything is computed."""
@@ -82,10 +76,10 @@ class Outputs:
 
     def previous(self) -> Learned | None:
         """What an earlier call left; None where there is nothing of use."""
-        if self.output == "-" or self.modes_path is None:
+        if self.output == "-":
             return None
         try:
-            return Learned(read(self.output), read_modes(self.modes_path))
+            return read_learned(self.output, self.modes_path)
         except (UsageError, OSError):
             return None
 
@@ -103,21 +97,21 @@ def _check_folder(folder: Path) -> None:
     check_output(folder / "step.parquet" if folder.is_dir() else folder.with_name("step.parquet"))
 
 
-def learn(name: str, depths: str | None, given: dict[str, Any], manner: Manner, outputs: Outputs) -> None:
-    """Train, write after each training, then print half-times and acuity."""
+def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) -> None:
+    """Train, write after each training, then print what the experiment comes to."""
     experiment = get_experiment(name)
-    usual = QUICK if manner.quick else USUAL
-    chosen = {key: value for key, value in given.items() if value is not None}
-    if depths is not None:
-        chosen["depths"] = tuple(part.strip() for part in depths.split(",") if part.strip())
-    settings = experiment.settings(**{**usual, **chosen})
+    settings = experiment.settle(_split(given), manner.quick)
     pick_device(manner.device)
+    if outputs.modes is not None and not experiment.has_modes:
+        raise UsageError(f"--modes with experiment {name}", "Only linear has half-times.")
+    outputs = replace(outputs, output=outputs.output or f"{name}.parquet", has_modes=experiment.has_modes)
     outputs.prepare()
     keep_freed_memory()
     console = Console(stderr=True)
+    trainings = experiment.plan(settings)
     with progress_bar(console, manner.quiet, "steps") as progress:
-        learned = experiment.run(
-            settings,
+        learned = run_trainings(
+            trainings,
             device=manner.device,
             folder=outputs.folder,
             previous=outputs.previous(),
@@ -134,80 +128,49 @@ def learn(name: str, depths: str | None, given: dict[str, Any], manner: Manner, 
         _report(console, learned, outputs)
 
 
+def _split(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, with lists that are written with commas as tuples."""
+    chosen = {key: value for key, value in given.items() if value is not None and value != ()}
+    for key in ("depths", "conditions"):
+        if key in chosen:
+            chosen[key] = tuple(part.strip() for part in chosen[key].split(",") if part.strip())
+    return chosen
+
+
 def _report(console: Console, learned: Learned, outputs: Outputs) -> None:
-    rows = _summary(learned)
-    console.print(_table(rows, learned))
-    for sentence in _sentences(rows, learned):
-        console.print(sentence, highlight=False, soft_wrap=True)
+    found = findings(learned)
+    seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
+    console.print(
+        _table(f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}", found)
+    )
+    for sentence in found.sentences:
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     if outputs.output != "-":
-        line = f"{len(learned.thresholds):,} rows in {outputs.output}, modes in {outputs.modes_path}"
+        modes = f", modes in {outputs.modes_path}" if outputs.modes_path is not None else ""
+        line = f"{len(learned.thresholds):,} rows in {outputs.output}{modes}"
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for what, path in (("figure", outputs.figure), ("weights", outputs.folder)):
         if path is not None:
             console.print(f"{what} in {path}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _summary(learned: Learned) -> list[dict[str, Any]]:
-    """What is said of each network."""
-    modes, acuities = learned.modes.to_pandas(), acuity(learned.thresholds)
-    trainings = pd.DataFrame(list(learned.modes.trainings.values()))
-    rows = []
-    for model, part in modes.groupby("model", sort=False):
-        own = trainings[[DEPTHS[depth].model == model for depth in trainings["depth"]]]
-        last = part[part["mode"] == part["mode"].max()]
-        rows.append(
-            {
-                "model": str(model),
-                "first": part[part["mode"] == 1]["half_time"].mean(),
-                "last": last["half_time"].mean(),
-                "closed": part["predicted_half_time"].notna().any(),
-                "missed": int(part["half_time"].isna().sum()),
-                "error": part["relative_error"].abs().max(),
-                "law": power_law(acuities[acuities["model"] == model]),
-                "predicted": own["predicted_exponent"].astype(float).mean(),
-            }
-        )
-    return rows
-
-
-def _table(rows: list[dict[str, Any]], learned: Learned) -> Table:
-    first = next(iter(learned.modes.trainings.values()))
-    seeds = len({record["seed"] for record in learned.modes.trainings.values()})
-    title = f"linear autoencoders, {first['patch']} x {first['patch']} patches, {first['init']} weights, "
-    title += f"{seeds} {'runs' if seeds > 1 else 'run'}: half-times of modes in steps, exponent of acuity"
+def _table(title: str, found: Findings) -> Table:
+    """A column for each number, with its interval beside it."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("network", no_wrap=True)
-    for heading in ("1st", "20th", "error", "acuity", "interval", "theory"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        law = row["law"]
-        interval = f"{law.low:.3f} to {law.high:.3f}" if np.isfinite(law.low) else "-"
-        cells = [number(row["first"]), number(row["last"])]
-        cells.append(f"{row['error']:.1%}" if np.isfinite(row["error"]) else "-")
-        table.add_row(row["model"], *cells, _three(law.exponent), interval, _three(row["predicted"]))
+    names = [str(name) for name in found.table if not str(name).endswith(("_low", "_high"))]
+    names = [name for name in names if found.table[name].notna().any()]
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for _, row in found.table.iterrows():
+        table.add_row(*(_cell(row, name) for name in names))
     return table
 
 
-def _three(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "-"
-
-
-def _sentences(rows: list[dict[str, Any]], learned: Learned) -> list[str]:
-    said = []
-    errors = [row["error"] for row in rows if np.isfinite(row["error"])]
-    if errors:
-        said.append(
-            f"Half-times of the modes are those of the closed forms within {max(errors):.1%}; theory: the "
-            "exponent of acuity by the closed forms."
-        )
-    if missed := sum(row["missed"] for row in rows):
-        said.append(f"{missed} modes were not learned by half: give more --steps.")
-    if without := [row["model"] for row in rows if not row["closed"]]:
-        said.append(f"No prediction for {', '.join(without)}: in three layers it needs balanced weights.")
-    spectrum = np.mean([record["spectrum_exponent"] for record in learned.modes.trainings.values()])
-    if spectrum > FLATTEST:
-        said.append(
-            f"The power of gratings falls as frequency^-{spectrum:.2f}, so that acuity would grow as "
-            f"step^{1 / spectrum:.2f} if a change of frequency stayed within its own band."
-        )
-    return said
+def _cell(row: pd.Series, name: str) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    if np.isfinite(low := row.get(f"{name}_low", np.nan)):
+        # By Student's t, the interval lies evenly about the mean.
+        return f"{number(value)} ± {value - low:.2g}"
+    return number(float(value))

@@ -7,20 +7,19 @@ notice: with W_1 -> W_1 U and W_N -> U^T W_N, every step is that of the pixels, 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from psychophys.errors import MeasurementError, ModelError
+from psychophys import architectures
+from psychophys.architectures import Described
+from psychophys.errors import MeasurementError
 from psychophys.learning.theory import Depth
-from psychophys.observers import Observer
 
 Array = NDArray[np.float64]
 Weights = list[Tensor]
@@ -227,21 +226,8 @@ def half_times(strengths: Array) -> Array:
     return np.asarray(np.where(reached, steps, np.nan))
 
 
-class Centre(nn.Module):
-    """From images in [0, 1], (N, 3, H, W), to grey pixels less their mean over patches, (N, H * W)."""
-
-    def __init__(self, mean: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.mean: Tensor
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The mean of the channels, row by row, centred."""
-        return images.mean(dim=1).flatten(1) - self.mean
-
-
 def network(depth: Depth, mean: Tensor, weights: Weights, eigenvectors: Tensor) -> nn.Sequential:
-    """The autoencoder in the basis of pixels: ``pixels``, then ``layer1`` to the reconstruction.
+    """The autoencoder in the basis of pixels: see :func:`psychophys.architectures.linear`.
 
     Parameters
     ----------
@@ -253,62 +239,14 @@ def network(depth: Depth, mean: Tensor, weights: Weights, eigenvectors: Tensor) 
     turned = _turned([weight.to(eigenvectors) for weight in weights], eigenvectors, depth)
     if depth.tied:
         turned.append(turned[0].T)
-    return _assemble(mean, turned)
+    made = architectures.linear(len(mean), len(turned))
+    state = {f"layer{place}.weight": matrix for place, matrix in enumerate(turned, start=1)}
+    made.load_state_dict({"pixels.mean": mean, **state})
+    return made
 
 
-def _assemble(mean: Tensor, matrices: Sequence[Tensor]) -> nn.Sequential:
-    modules: OrderedDict[str, nn.Module] = OrderedDict(pixels=Centre(mean.float()))
-    for place, matrix in enumerate(matrices, start=1):
-        linear = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
-        linear.weight.data = matrix.float().contiguous()
-        modules[f"layer{place}"] = linear
-    return nn.Sequential(modules)
-
-
-def observe(
-    model: nn.Sequential,
-    name: str,
-    *,
-    seed: int = 0,
-    step: int | None = None,
-    checkpoint: str | None = None,
-    device: torch.device | str = "cpu",
-) -> Observer:
-    """A linear autoencoder as something to be measured: it is shown images of the size of a patch."""
-    centre = model[0]
-    assert isinstance(centre, Centre)
-    side = round(len(centre.mean) ** 0.5)
-    return Observer(
-        model,
-        input_size=(side, side),
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-        name=name,
-        seed=seed,
-        step=step,
-        checkpoint=checkpoint,
-        source="trained by psychophys learn linear",
-        device=device,
-    )
-
-
-def load_trained(
-    path: str | Path, name: str = "linear", *, step: int | None = None, device: torch.device | str = "cpu"
-) -> Observer:
-    """The observer of a checkpoint that ``psychophys learn linear --checkpoints`` wrote.
-
-    Raises
-    ------
-    ModelError
-        For a file that holds no such weights; it is read without running code.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        matrices = [state[f"layer{place}.weight"] for place in range(1, len(state))]
-        model = _assemble(state["pixels.mean"], matrices)
-    except Exception as error:
-        raise ModelError(
-            f"checkpoint {str(path)!r} is not of a linear autoencoder ({type(error).__name__})",
-            "Give a file written by `psychophys learn linear --checkpoints`.",
-        ) from error
-    return observe(model, name, step=step, checkpoint=str(path), device=device)
+def describe(depth: Depth, patch: int, seed: int = 0) -> Described:
+    """What a checkpoint of :func:`network` says: grey images of the size of a patch, as they are."""
+    layers = 2 if depth.tied else depth.layers
+    settings = {"size": patch**2, "layers": layers}
+    return Described(depth.model, "linear", settings, (patch, patch), (0.0,), (1.0,), seed)

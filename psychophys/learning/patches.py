@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError
-from psychophys.photographs import Source, UnreadableError, decode, find_images, packaged, read
+from psychophys.learning.grey import Photographs
 
 Array = NDArray[np.float64]
 SHORTER_SIDE = 128
 """Pixels that photographs are scaled to: a patch of 16 is an eighth of the view. In the packaged photographs
 at this size, the power of a grating falls with its frequency to the power of about -2, as it does in many."""
-MOST_PHOTOGRAPHS = 1000
-"""Of more, so many are taken, evenly spread."""
 PATCHES = 20_000
 """Drawn for one covariance."""
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """Grey photographs in memory.
-
-    Attributes
-    ----------
-    images
-        Values in [0, 1], the mean of three channels: (H, W) each.
-    sha256
-        Of their pixels.
-    """
-
-    images: tuple[NDArray[np.float32], ...]
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -60,38 +39,6 @@ class Statistics:
     covariance: Array
     eigenvalues: Array
     eigenvectors: Array
-
-
-def load_photographs(images: Sequence[str | Path] = ()) -> Photographs:
-    """Read photographs as grey, the shorter side scaled to ``SHORTER_SIDE`` pixels.
-
-    Parameters
-    ----------
-    images
-        Folders, archives and files. Default: the packaged photographs.
-
-    Raises
-    ------
-    UsageError
-        For a path that is not there or without images, or an image that cannot be used.
-    """
-    sources = find_images(images) if images else packaged()
-    if len(sources) > MOST_PHOTOGRAPHS:
-        chosen = np.linspace(0, len(sources), MOST_PHOTOGRAPHS, endpoint=False).astype(int)
-        sources = [sources[i] for i in chosen]
-    grey = tuple(_grey(source) for source in sources)
-    digest = hashlib.sha256()
-    for image in grey:
-        digest.update(f"{image.shape}".encode() + image.tobytes())
-    return Photographs(grey, digest.hexdigest())
-
-
-def _grey(source: Source) -> NDArray[np.float32]:
-    try:
-        image = decode(read(source), SHORTER_SIDE)
-    except UnreadableError as error:
-        raise UsageError(f"image {source} cannot be used: {error}", "Leave it out.") from error
-    return np.asarray(np.asarray(image, np.float32).mean(axis=2) / 255, np.float32)
 
 
 def draw_patches(

@@ -12,9 +12,10 @@ from torch import Tensor
 from psychophys.accumulation import respond
 from psychophys.layers import select_layers
 from psychophys.learning.acuities import CRITERION, crossing
-from psychophys.learning.linear import network, observe
+from psychophys.learning.linear import describe, network
 from psychophys.learning.patches import Statistics
-from psychophys.learning.theory import Depth, strength
+from psychophys.learning.theory import Depth, get_depth, strength
+from psychophys.observers import observe_learned
 from psychophys.spec import Measurement
 
 Array = NDArray[np.float64]
@@ -24,7 +25,9 @@ def projections(measurement: Measurement, statistics: Statistics) -> Array:
     """Squared derivative of the stimuli along every mode, averaged over samples: (K values, D modes)."""
     mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
     # Any weights will do: the derivative is read before the first of them.
-    observer = observe(network(Depth("1", 1, False, np.asarray), mean, [basis], basis), "pixels")
+    one = get_depth("1")
+    described = describe(one, round(len(mean) ** 0.5))
+    observer = observe_learned(described, network(one, mean, [basis], basis))
     found: list[Tensor] = []
 
     def receive(name: str, _: Tensor, tangent: Tensor | None) -> None:

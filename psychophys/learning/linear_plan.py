@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +10,10 @@ from numpy.typing import NDArray
 
 from psychophys.errors import UsageError, unknown
 from psychophys.learning import theory
-from psychophys.learning.patches import PATCHES, Photographs, Statistics, draw_patches, statistics_of
+from psychophys.learning.grey import Photographs
+from psychophys.learning.patches import PATCHES, Statistics, draw_patches, statistics_of
 from psychophys.learning.theory import Depth, get_depth
+from psychophys.learning.training import MOST_RUNS, check_limits
 from psychophys.spec import Measurement, plan
 
 Array = NDArray[np.float64]
@@ -32,7 +31,7 @@ SMALLEST_SHARE = 1e-6
 MARGIN = {"balanced": 1.25, "uniform": 1.5}
 """Steps over the last predicted half-time: uniform weights scatter."""
 PATCH_SIDES = (8, 32)
-MOST_LEARNING_RATE, MOST_STEPS, MOST_RUNS = 0.2, 1_000_000, 1000
+MOST_LEARNING_RATE, MOST_STEPS = 0.2, 1_000_000
 FREQUENCIES = 12
 NOISE_LEVEL = 0.1
 """S.d. of each unit, where images go from 0 to 1. It scales all thresholds, and acuity not at all."""
@@ -81,23 +80,21 @@ class Settings:
             get_depth(name)
         if self.init not in INITS:
             raise unknown("init", self.init, INITS)
-        low, high = PATCH_SIDES
-        limits: tuple[tuple[str, float, float, float], ...] = (
-            ("runs", self.runs, 1, MOST_RUNS),
-            ("seed", self.seed, 0, 2**62),
-            ("patch", self.patch, low, high),
-            ("learning rate", self.learning_rate, 1e-3, MOST_LEARNING_RATE),
-            ("steps", MOST_STEPS if self.steps is None else self.steps, 10, MOST_STEPS),
-            ("checkpoints", self.checkpoints, 2, 1000),
+        check_limits(
+            {
+                "runs": (self.runs, 1, MOST_RUNS),
+                "seed": (self.seed, 0, 2**62),
+                "patch": (self.patch, *PATCH_SIDES),
+                "learning rate": (self.learning_rate, 1e-3, MOST_LEARNING_RATE),
+                "steps": (MOST_STEPS if self.steps is None else self.steps, 10, MOST_STEPS),
+                "checkpoints": (self.checkpoints, 2, 1000),
+            }
         )
-        for name, value, least, most in limits:
-            if not least <= value <= most:
-                raise UsageError(f"{name} {value}", f"Give {least:,} to {most:,}.")
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training that is asked for: everything that decides its numbers.
+class Plan:
+    """One training that is asked for.
 
     Attributes
     ----------
@@ -114,32 +111,19 @@ class Training:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Plain values, for provenance and the training's id."""
+        """Plain values that decide its numbers, apart from those that every training has."""
         return {
-            "experiment": "linear",
             "depth": self.depth.name,
-            "seed": self.seed,
             "patch": self.settings.patch,
             "patches": PATCHES,
             "photographs_sha256": self.photographs.sha256,
             "init": self.settings.init,
             "init_scale": INITIAL_STRENGTH if self.settings.init == "balanced" else UNIFORM_SCALE,
             "learning_rate_times_largest_eigenvalue": self.settings.learning_rate,
-            "steps": list(self.steps),
-            "measurement": self.measurement.as_dict(),
         }
 
-    @property
-    def identifier(self) -> str:
-        """Sixteen hexadecimal digits, the same for the same settings."""
-        return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()[:16]
 
-    def checkpoint(self, folder: Path, step: int) -> Path:
-        """Where the weights of a step go."""
-        return folder / f"{self.depth.model}-seed{self.seed}-step{step:07}.pth"
-
-
-def plan_trainings(settings: Settings, photographs: Photographs) -> list[Training]:
+def make_plans(settings: Settings, photographs: Photographs) -> list[Plan]:
     """All trainings, seed by seed; a depth has the same steps in each, from the first seed's patches."""
     statistics = training_statistics(settings, photographs, settings.seed)
     rate = settings.learning_rate * statistics.eigenvalues[:MODES] / statistics.eigenvalues[0]
@@ -155,7 +139,7 @@ def plan_trainings(settings: Settings, photographs: Photographs) -> list[Trainin
     )
     steps = {name: _steps(settings, get_depth(name), rate) for name in settings.depths}
     return [
-        Training(settings, get_depth(name), seed, steps[name], photographs, measurement)
+        Plan(settings, get_depth(name), seed, steps[name], photographs, measurement)
         for seed in range(settings.seed, settings.seed + settings.runs)
         for name in dict.fromkeys(settings.depths)
     ]

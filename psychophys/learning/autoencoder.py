@@ -1,0 +1,247 @@
+"""The experiment ``autoencoder``: does the preferred orientation of a network turn with its images?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from psychophys.architectures import Described, convolutional
+from psychophys.learning import crops
+from psychophys.learning.grey import Photographs, load_photographs
+from psychophys.learning.supervised import check_conditions
+from psychophys.learning.training import (
+    MOST_RUNS,
+    Advance,
+    Learned,
+    Snapshot,
+    Training,
+    check_limits,
+    seeded,
+    spread_steps,
+)
+from psychophys.learning.trends import Curve, Findings, curves, ratio, shift_deg, told, trend, with_interval
+from psychophys.spec import Measurement, plan
+
+ANGLES = {"upright": 0.0, "rotated": 45.0}
+"""By which the photographs are turned, counter-clockwise."""
+SIDE, CROPS = 32, 8000
+CHANNELS, KERNEL = (8, 8), 7
+FIRST_STEP = 10
+NOISE_LEVEL = 0.1
+FREQUENCIES = (6.0, 8.0)
+"""Of the gratings whose orientation is told apart, in cycles/image: where photographs have little power, so
+that a network which removes noise must choose what to keep."""
+GREY = 0.5
+"""That is zero to the network."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the experiment ``autoencoder``.
+
+    Attributes
+    ----------
+    conditions
+        ``upright`` and ``rotated``.
+    runs
+        Trainings of each, with seeds from ``seed`` on. A seed draws the crops and the initial weights, which
+        are the same in both conditions.
+    images
+        Photographs: folders, archives, files. Default: those that come along.
+    noise
+        Standard deviation of the noise on the pixels, which is to be removed; 0 for none.
+    batch
+        Crops in a step.
+    learning_rate
+        Of Adam.
+    checkpoints
+        How many steps thresholds are measured at besides step 0.
+    """
+
+    conditions: tuple[str, ...] = tuple(ANGLES)
+    runs: int = 5
+    seed: int = 0
+    images: tuple[str, ...] = ()
+    noise: float = 0.25
+    batch: int = 64
+    learning_rate: float = 0.003
+    steps: int = 800
+    checkpoints: int = 6
+
+    def __post_init__(self) -> None:
+        """Raise :class:`UsageError` for what cannot be done."""
+        check_conditions(self.conditions, tuple(ANGLES))
+        check_limits(
+            {
+                "runs": (self.runs, 1, MOST_RUNS),
+                "seed": (self.seed, 0, 2**62),
+                "noise": (self.noise, 0, 10),
+                "batch": (self.batch, 1, 4096),
+                "learning rate": (self.learning_rate, 1e-6, 1),
+                "steps": (self.steps, 2 * FIRST_STEP, 1_000_000),
+                "checkpoints": (self.checkpoints, 2, 1000),
+            }
+        )
+
+
+def plan_autoencoder(settings: Settings) -> list[Training]:
+    """Every condition with every seed.
+
+    Raises
+    ------
+    UsageError
+        For images that cannot be used.
+    """
+    photographs = load_photographs(settings.images, shorter_side=crops.SHORTER_SIDE)
+    steps = spread_steps(FIRST_STEP, settings.steps, settings.checkpoints)
+    record = {
+        "photographs_sha256": photographs.sha256,
+        "crops": CROPS,
+        "noise": settings.noise,
+        "batch": settings.batch,
+        "learning_rate": settings.learning_rate,
+    }
+    return [
+        Training(
+            "autoencoder",
+            f"autoencoder-{name}",
+            seed,
+            steps,
+            _measurements(),
+            {**record, "angle_deg": ANGLES[name]},
+            partial(_train, settings, photographs, name, seed, steps),
+        )
+        for seed in range(settings.seed, settings.seed + settings.runs)
+        for name in dict.fromkeys(settings.conditions)
+    ]
+
+
+def _measurements() -> tuple[Measurement, ...]:
+    # The gratings have the window of the crops.
+    shared: dict[str, Any] = {"layers": ["conv*", "relu*", "output"], "noise": "gaussian"}
+    shared["noise_level"] = NOISE_LEVEL
+    orientation = plan(
+        "grating",
+        "orientation",
+        values=36,
+        parameters={"frequency": list(FREQUENCIES), "phase": 4, "size": 1.0},
+        **shared,
+    )
+    frequency = plan(
+        "grating",
+        "frequency",
+        values=[float(f) for f in np.geomspace(2, 0.4 * SIDE, 8)],
+        parameters={"orientation": [0, 45, 90, 135], "phase": 4, "size": 1.0},
+        **shared,
+    )
+    return orientation, frequency
+
+
+def _train(
+    settings: Settings,
+    photographs: Photographs,
+    name: str,
+    seed: int,
+    steps: tuple[int, ...],
+    device: torch.device,
+    advance: Advance,
+) -> Generator[Snapshot, None, None]:
+    images = crops.draw(photographs, SIDE, CROPS, ANGLES[name], seed).images.to(device)
+    network = seeded(partial(convolutional, CHANNELS, KERNEL), seed).to(device)
+    plain = {"channels": list(CHANNELS), "width": KERNEL}
+    described = Described(f"autoencoder-{name}", "convolutional", plain, (SIDE, SIDE), (GREY,), (1.0,), seed)
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    variance = float((images**2).mean())
+    for step in range(steps[-1] + 1):
+        some = images[torch.randint(len(images), (settings.batch,), generator=generator).to(device)]
+        noise = torch.randn(some.shape, generator=generator).to(device)
+        loss = _unexplained(network, some, settings.noise * noise) / variance
+        if step in steps:
+            found = {"loss": float(loss.detach())}
+            yield Snapshot(replace(described, step=step), copy.deepcopy(network), found)
+        if step < steps[-1]:
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            advance(1)
+
+
+def _unexplained(network: nn.Module, images: Tensor, noise: Tensor) -> Tensor:
+    error: Tensor = network(images + noise) - images
+    return (error**2).mean()
+
+
+def find_autoencoder(learned: Learned) -> Findings:
+    """Cardinal over oblique sensitivity of every layer, and how far the curve turns with the images."""
+    every = curves(learned.thresholds)
+    last = max(c.step for c in every)
+    rows = []
+    for layer in dict.fromkeys(c.layer for c in every):
+        end = {(c.model, c.seed): c for c in every if c.layer == layer and c.step == last}
+        both = [seed for model, seed in end if model.endswith("upright") and (_name("rotated"), seed) in end]
+        shifts = [
+            shift_deg(end[_name("upright"), seed].sensitivity, end[_name("rotated"), seed].sensitivity)
+            for seed in both
+        ]
+        ratios = {
+            name: [ratio(c) for (model, _), c in end.items() if model == _name(name)] for name in ANGLES
+        }
+        row: dict[str, Any] = {"layer": layer}
+        for name, numbers in ratios.items():
+            row |= with_interval(name, numbers)
+        rows.append({**row, **with_interval("shift (deg)", shifts), "of means (deg)": _mean_shift(end, both)})
+    final = rows[-1]["layer"]
+    return Findings(
+        f"cardinal over oblique sensitivity at step {last}, and how far the curve turns with the photographs",
+        pd.DataFrame(rows),
+        _sentences(rows[-1]),
+        trend([c for c in every if c.layer == final], ratio),
+        "cardinal over oblique sensitivity",
+        final,
+    )
+
+
+def _name(condition: str) -> str:
+    return f"autoencoder-{condition}"
+
+
+def _mean_shift(end: Mapping[tuple[str, int], Curve], seeds: list[int]) -> float:
+    """Of curves that are averaged over the seeds, each as a share of its mean."""
+    if not seeds:
+        return float("nan")
+    first, second = (
+        np.mean(
+            [
+                end[_name(name), seed].sensitivity / end[_name(name), seed].sensitivity.mean()
+                for seed in seeds
+            ],
+            0,
+        )
+        for name in ANGLES
+    )
+    return shift_deg(first, second)
+
+
+def _sentences(row: Mapping[str, Any]) -> list[str]:
+    said = [
+        f"Trained on {name} photographs, the {row['layer']} is {told(row, name, '.2f')} times as sensitive "
+        "at cardinal as at oblique orientations."
+        for name in ANGLES
+        if np.isfinite(row[name])
+    ]
+    if np.isfinite(row["shift (deg)"]):
+        turned = ANGLES["rotated"] - ANGLES["upright"]
+        said.append(
+            f"The photographs were turned by {turned:.0f} deg; the curve of sensitivity turns by "
+            f"{told(row, 'shift (deg)', '.1f')} deg."
+        )
+    return said

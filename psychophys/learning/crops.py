@@ -1,0 +1,101 @@
+"""Round crops of photographs, upright or turned, that differ in nothing but their orientation.
+
+Photographs are read at twice the scale and every crop is interpolated from them, whatever its angle, so that
+turned crops are as sharp as upright ones. Crops of one seed have the same places at every angle, and are cut
+by a soft-edged disc, whose edge has no orientation. What is left of the pixel grid is in both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from psychophys.learning.grey import Photographs
+from psychophys.stimuli.gratings import disc
+
+SHORTER_SIDE = 256
+"""Pixels that photographs are scaled to."""
+SPACING = 2
+"""Of a crop's pixels, in pixels of the photograph."""
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Crops, and where they are from.
+
+    Attributes
+    ----------
+    images
+        Less their mean in the disc, and 0 outside: (N, 1, side, side).
+    labels
+        Of their photographs: (N,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+def draw(photographs: Photographs, side: int, count: int, angle_deg: float, seed: int) -> Crops:
+    """Crops from random places, as many from each photograph as from another, in random order.
+
+    Parameters
+    ----------
+    side
+        In pixels.
+    angle_deg
+        By which what is seen is turned, counter-clockwise.
+    seed
+        Decides the places, whatever the angle.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x, y = _offsets(side, angle_deg)
+    each = math.ceil(count / len(photographs.images))
+    parts = [_cut(torch.from_numpy(image), x, y, each, generator) for image in photographs.images]
+    order = torch.randperm(each * len(parts), generator=generator)[:count]
+    labels = torch.tensor(photographs.labels).repeat_interleave(each)[order]
+    images = torch.cat(parts)[order]
+    window = window_of(side)
+    mean = (images * window).sum(dim=(1, 2), keepdim=True) / window.sum()
+    return Crops(((images - mean) * window)[:, None], labels)
+
+
+def window_of(side: int) -> Tensor:
+    """The disc: 1 inside, 0 at the border, (side, side)."""
+    along = (torch.arange(side) - (side - 1) / 2) / side
+    return disc(along[None, :], along[:, None], 1.0)
+
+
+def _offsets(side: int, angle_deg: float) -> tuple[Tensor, Tensor]:
+    """From the centre of a crop to each of its pixels, in pixels of the photograph: (side, side) each."""
+    along = SPACING * (torch.arange(side) - (side - 1) / 2)
+    down, right = torch.meshgrid(along, along, indexing="ij")
+    angle = math.radians(angle_deg)
+    # Rows go downwards: what lies at a place in the crop is fetched from where it was before the turn.
+    return (
+        right * math.cos(angle) - down * math.sin(angle),
+        right * math.sin(angle) + down * math.cos(angle),
+    )
+
+
+def _cut(image: Tensor, x: Tensor, y: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    height, width = image.shape
+    # What lies beyond the disc is cut away, and so may lie beyond the photograph.
+    reach = SPACING * len(x) / 2 + 1
+    room = torch.tensor([height - 1 - 2 * reach, width - 1 - 2 * reach]).clamp(min=0)
+    corner = (torch.tensor([height - 1, width - 1]) - room) / 2
+    places = corner + torch.rand(count, 2, generator=generator) * room
+    parts = []
+    for some in places.split(CHUNK):
+        across = 2 * (some[:, 1, None, None] + x) / (width - 1) - 1
+        below = 2 * (some[:, 0, None, None] + y) / (height - 1) - 1
+        grid = torch.stack([across, below], dim=-1).reshape(1, -1, len(x), 2)
+        found = functional.grid_sample(
+            image[None, None], grid, mode="bicubic", align_corners=True, padding_mode="border"
+        )
+        parts.append(found.reshape(len(some), len(x), len(x)))
+    return torch.cat(parts)

@@ -1,0 +1,145 @@
+"""The experiment ``linear``: trainings of linear autoencoders, and the half-times of their modes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from psychophys.learning import linear, theory
+from psychophys.learning.acuities import growth
+from psychophys.learning.grey import load_photographs
+from psychophys.learning.linear_plan import (
+    INITIAL_STRENGTH,
+    MODES,
+    UNIFORM_SCALE,
+    Plan,
+    Settings,
+    has_closed_form,
+    make_plans,
+    training_statistics,
+)
+from psychophys.learning.patches import SHORTER_SIDE, Statistics, spectrum_exponent
+from psychophys.learning.prediction import predicted_acuity, projections
+from psychophys.learning.training import Advance, HalfTimes, Snapshot, Training
+
+Array = NDArray[np.float64]
+CURVE_POINTS = 60
+
+
+def plan_linear(settings: Settings) -> list[Training]:
+    """Every depth with every seed.
+
+    Raises
+    ------
+    UsageError
+        For images that cannot be used.
+    """
+    photographs = load_photographs(settings.images, shorter_side=SHORTER_SIDE)
+    return [
+        Training(
+            "linear",
+            plan.depth.model,
+            plan.seed,
+            plan.steps,
+            (plan.measurement,),
+            plan.record,
+            partial(_train, plan),
+            has_modes=True,
+        )
+        for plan in make_plans(settings, photographs)
+    ]
+
+
+def _train(plan: Plan, device: torch.device, advance: Advance) -> Generator[Snapshot, None, HalfTimes]:
+    settings, depth = plan.settings, plan.depth
+    statistics = training_statistics(settings, plan.photographs, plan.seed)
+    generator = np.random.default_rng((plan.seed, 1))
+    if settings.init == "balanced":
+        weights = linear.balanced(depth, settings.patch**2, INITIAL_STRENGTH, generator)
+    else:
+        weights = linear.uniform(depth, statistics.eigenvectors, UNIFORM_SCALE, generator)
+    learning_rate = float(settings.learning_rate / statistics.eigenvalues[0])
+    trained = linear.train(
+        depth,
+        weights,
+        statistics.eigenvalues,
+        learning_rate,
+        plan.steps,
+        MODES,
+        device=device,
+        progress=advance,
+    )
+    mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
+    described = linear.describe(depth, settings.patch, plan.seed)
+    for step, kept in trained.weights.items():
+        yield Snapshot(replace(described, step=step), linear.network(depth, mean, kept, basis))
+    initial = linear.initial_strengths(depth, weights)
+    rows = _rows(plan, trained.strengths, statistics.eigenvalues, initial, learning_rate)
+    return HalfTimes(rows, _expected(plan, statistics, initial, learning_rate))
+
+
+def _expected(plan: Plan, statistics: Statistics, initial: Array, learning_rate: float) -> dict[str, Any]:
+    """What the images and the closed forms say of acuity."""
+    found: dict[str, Any] = {
+        "spectrum_exponent": spectrum_exponent(statistics, plan.measurement.values),
+        "predicted_acuity": None,
+        "predicted_exponent": None,
+    }
+    if has_closed_form(plan.settings.init, plan.depth):
+        acuities = predicted_acuity(
+            plan.measurement,
+            projections(plan.measurement, statistics),
+            plan.depth,
+            initial,
+            learning_rate * statistics.eigenvalues,
+            plan.steps,
+        )
+        found["predicted_acuity"] = [_known(value) for value in acuities]
+        found["predicted_exponent"] = _known(growth(np.array(plan.steps, float), acuities))
+    return found
+
+
+def _rows(
+    plan: Plan, strengths: Array, eigenvalues: Array, initial: Array, learning_rate: float
+) -> list[dict[str, Any]]:
+    depth, last, initial = plan.depth, len(strengths) - 1, initial[:MODES]
+    rate = learning_rate * eigenvalues[:MODES]
+    simulated = linear.half_times(strengths)
+    predicted = np.full(MODES, np.nan)
+    shown = np.unique(np.geomspace(1, last, CURVE_POINTS).round().astype(int))
+    closed = np.full((len(shown), MODES), np.nan)
+    if has_closed_form(plan.settings.init, depth):
+        predicted = theory.half_time(depth, initial, rate)
+        closed = theory.strength(depth, initial, rate, shown.astype(float))
+    return [
+        {
+            "model": depth.model,
+            "init": plan.settings.init,
+            "seed": plan.seed,
+            "mode": k + 1,
+            "eigenvalue": float(eigenvalues[k]),
+            "learning_rate": learning_rate,
+            "initial_strength": float(initial[k]),
+            "half_time": _known(simulated[k]),
+            "predicted_half_time": _known(predicted[k]),
+            "relative_error": _known(simulated[k] / predicted[k] - 1),
+            "curve": _curve(shown, strengths[shown, k], closed[:, k]),
+        }
+        for k in range(MODES)
+    ]
+
+
+def _curve(steps: NDArray[np.int64], simulated: Array, closed: Array) -> str:
+    points = zip(steps, simulated, closed, strict=True)
+    return json.dumps([[int(t), round(float(s), 6), _known(round(float(c), 6))] for t, s, c in points])
+
+
+def _known(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None

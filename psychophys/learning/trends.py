@@ -1,0 +1,154 @@
+"""How sensitivity changes over training: curves, their correlations, ratios and shifts, over several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from psychophys.indices import cardinal_oblique_ratio
+from psychophys.results import Results
+
+Array = NDArray[np.float64]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an experiment comes to.
+
+    Attributes
+    ----------
+    table
+        A row for each line that is told; ``x_low`` and ``x_high`` are the ends of the interval of ``x``.
+    sentences
+        What it means.
+    trend
+        ``model, seed, step, index``: one number for each network and step.
+    index
+        What that number is.
+    layer, dimension
+        That it is of.
+    """
+
+    title: str
+    table: pd.DataFrame
+    sentences: list[str]
+    trend: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["model", "seed", "step", "index"])
+    )
+    index: str = ""
+    layer: str = ""
+    dimension: str = "orientation"
+
+
+def interval(numbers: Sequence[float] | Array, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Of the mean, by Student's t; NaN with fewer than two."""
+    if len(numbers) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf(0.5 + confidence / 2, len(numbers) - 1) * stats.sem(numbers)
+    return float(np.mean(numbers) - half), float(np.mean(numbers) + half)
+
+
+def with_interval(name: str, numbers: Sequence[float] | Array) -> dict[str, float]:
+    """Mean and interval under the names ``name``, ``name_low`` and ``name_high``; NaNs are left out."""
+    known = np.asarray(numbers, float)[np.isfinite(numbers)]
+    low, high = interval(known)
+    return {
+        name: float(known.mean()) if len(known) else float("nan"),
+        f"{name}_low": low,
+        f"{name}_high": high,
+    }
+
+
+def told(row: Mapping[str, Any], name: str, form: str) -> str:
+    """A number of :func:`with_interval` in words: ``1.68 (1.32 to 2.05)``."""
+    number, low, high = (format(row[f"{name}{end}"], form) for end in ("", "_low", "_high"))
+    return f"{number} ({low} to {high})" if np.isfinite(row[f"{name}_low"]) else number
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Sensitivity of one layer at one step of a training.
+
+    Attributes
+    ----------
+    value, sensitivity
+        In the order of the values: (K,) each.
+    """
+
+    model: str
+    seed: int
+    step: int
+    layer: str
+    value: Array
+    sensitivity: Array
+
+
+def curves(results: Results, dimension: str = "orientation", layer: str | None = None) -> list[Curve]:
+    """Every curve of a dimension: of one layer, or of all."""
+    frame = results.to_pandas()
+    frame = frame[(frame["dimension"] == dimension) & frame["step"].notna()]
+    if layer is not None:
+        frame = frame[frame["layer"] == layer]
+    found = []
+    for (model, seed, step, name), part in frame.groupby(["model", "seed", "step", "layer"], sort=False):
+        ordered = part.sort_values("value")
+        arrays = (ordered[column].to_numpy(float) for column in ("value", "sensitivity"))
+        found.append(Curve(str(model), int(str(seed)), int(str(step)), str(name), *arrays))
+    return found
+
+
+def at(curve: Curve, orientation_deg: float, within_deg: float = 7.5) -> float:
+    """Mean sensitivity near an orientation; NaN where there is none."""
+    distance = np.abs((curve.value - orientation_deg + 90) % 180 - 90)
+    near = curve.sensitivity[distance <= within_deg]
+    return float(near.mean()) if len(near) else float("nan")
+
+
+def trend(every: Sequence[Curve], index: Callable[[Curve], float]) -> pd.DataFrame:
+    """One number for each curve: ``model, seed, step, layer, index``."""
+    return pd.DataFrame(
+        {"model": c.model, "seed": c.seed, "step": c.step, "layer": c.layer, "index": index(c)} for c in every
+    )
+
+
+def shift_deg(first: Array, second: Array, period_deg: float = 180.0) -> float:
+    """How far the second curve must be turned back to be most like the first.
+
+    The curves are of values that are evenly spread over the period. The shift is where their circular
+    correlation is largest, with a parabola through the largest value and its neighbours.
+
+    Returns
+    -------
+    float
+        From -period/2 to period/2; NaN where a curve is flat.
+    """
+    a, b = first - first.mean(), second - second.mean()
+    if not (a.std() > 0 and b.std() > 0):
+        return float("nan")
+    # Of a curve that is turned by k places, the correlation with the first is largest at k.
+    like = np.fft.irfft(np.fft.rfft(a).conj() * np.fft.rfft(b), len(a))
+    best = int(like.argmax())
+    before, top, after = like[best - 1], like[best], like[(best + 1) % len(like)]
+    bend = before - 2 * top + after
+    place = best + (0.5 * (before - after) / bend if bend else 0.0)
+    found = place * period_deg / len(a)
+    return float((found + period_deg / 2) % period_deg - period_deg / 2)
+
+
+def ratio(curve: Curve) -> float:
+    """Sensitivity at cardinal over that at oblique orientations."""
+    return float(cardinal_oblique_ratio(curve.value, curve.sensitivity))
+
+
+def rank_correlation(first: Array, second: Array) -> float:
+    """Spearman's; NaN where one does not vary."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(stats.spearmanr(first, second).statistic)
