@@ -29,6 +29,7 @@ from psychophys.cli import main
 from psychophys.cli.app import app
 from psychophys.engines import Processes, Serial
 from psychophys.jobs import import_modules
+from psychophys.learning import EXPERIMENTS
 
 TOY_MODELS = '''
 """Networks of a few weights: one as usual, one that sees nothing, one that gives infinity."""
@@ -163,7 +164,12 @@ VALUES = {
     "--timeout": "0.1 1e308 inf | '' 0 -1 nan x",
     "--address": f"| '' auto {JUNK}",
     "--cpus": f"1 | 0 -1 2 HUGE {NOT_INTEGER}",
-    "learn experiment": f"linear linear linear | '' liner Linear {JUNK}",
+    "learn experiment": f"linear linear linear supervised autoencoder | '' liner Linear {JUNK}",
+    "--condition": f"frequency uniform,frequency upright first | '' , frequent {JUNK}",
+    "--batch": f"16 33 | 0 -1 HUGE {NOT_INTEGER}",
+    "learn --noise": "0 0.3 | -0.1 nan x ''",
+    "--network": f"test_resnet test_convnext | '' test_vit resnt18 {JUNK}",
+    "learn --task": f"rotation labels | '' rotate {JUNK}",
     "--depth": f"1 2 tied 1,tied ' 3 , 1' 1, | '' , 4 0 1;2 {JUNK}",
     "--runs": f"1 2 | 0 -1 HUGE {NOT_INTEGER}",
     "learn --seed": f"0 7 | -1 HUGE {NOT_INTEGER}",
@@ -185,7 +191,7 @@ USUAL = {
     "sweep": "--weights random --values 1 --engine serial",
     "simulate": "--weights random --values 1",
     "fisher": "--weights random --values 2",
-    "learn": "--quick --depth 1 --runs 1 --steps 20",
+    "learn": "--quick --runs 1 --steps 20",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
 EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
@@ -374,8 +380,9 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
 
 
 def check_learned(words: list[str], out: bytes, written: dict[str, bytes]) -> None:
-    output, figure = said(words, "learning.parquet", "--output", "-o"), said(words, "", "--figure")
-    beside = "" if output == "-" else f"{Path(output).stem}-modes.parquet"
+    experiment = next(word for word in words if word in EXPERIMENTS)
+    output, figure = said(words, f"{experiment}.parquet", "--output", "-o"), said(words, "", "--figure")
+    beside = "" if output == "-" or experiment != "linear" else f"{Path(output).stem}-modes.parquet"
     modes = said(words, beside, "--modes")
     weights = {name for name in written if name.endswith("pth")}
     assert bool(weights) == ("--checkpoints" in words)

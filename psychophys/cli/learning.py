@@ -170,7 +170,9 @@ def _cell(row: pd.Series, name: str) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
-    if np.isfinite(low := row.get(f"{name}_low", np.nan)):
+    if np.isfinite(low := row.get(f"{name}_low", np.nan)) and value > low:
         # By Student's t, the interval lies evenly about the mean.
-        return f"{number(value)} ± {value - low:.2g}"
+        half = value - low
+        digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 3))
+        return f"{value:.{digits}f} ± {half:.{digits}f}"
     return number(float(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from psychophys.architectures import Described, convolutional
@@ -30,6 +31,7 @@ from psychophys.learning.training import (
 from psychophys.learning.trends import Curve, Findings, curves, ratio, shift_deg, told, trend, with_interval
 from psychophys.spec import Measurement, plan
 
+Array = NDArray[np.float64]
 ANGLES = {"upright": 0.0, "rotated": 45.0}
 """By which the photographs are turned, counter-clockwise."""
 SIDE, CROPS = 32, 8000
@@ -181,24 +183,26 @@ def _unexplained(network: nn.Module, images: Tensor, noise: Tensor) -> Tensor:
 
 
 def find_autoencoder(learned: Learned) -> Findings:
-    """Cardinal over oblique sensitivity of every layer, and how far the curve turns with the images."""
+    """Cardinal over oblique sensitivity of every layer, and how far the curve turns with the images.
+
+    ``shift`` is that of each run, ``of means`` that of curves averaged over the runs, with a jackknife's
+    interval. Hidden layers begin with a preference for one cardinal orientation that stays in single runs.
+    """
     every = curves(learned.thresholds)
     last = max(c.step for c in every)
     rows = []
     for layer in dict.fromkeys(c.layer for c in every):
         end = {(c.model, c.seed): c for c in every if c.layer == layer and c.step == last}
-        both = [seed for model, seed in end if model.endswith("upright") and (_name("rotated"), seed) in end]
-        shifts = [
-            shift_deg(end[_name("upright"), seed].sensitivity, end[_name("rotated"), seed].sensitivity)
-            for seed in both
+        pairs = [
+            (_share(end[_name("upright"), seed]), _share(end[_name("rotated"), seed]))
+            for model, seed in end
+            if model == _name("upright") and (_name("rotated"), seed) in end
         ]
-        ratios = {
-            name: [ratio(c) for (model, _), c in end.items() if model == _name(name)] for name in ANGLES
-        }
         row: dict[str, Any] = {"layer": layer}
-        for name, numbers in ratios.items():
-            row |= with_interval(name, numbers)
-        rows.append({**row, **with_interval("shift (deg)", shifts), "of means (deg)": _mean_shift(end, both)})
+        for name in ANGLES:
+            row |= with_interval(name, [ratio(c) for (model, _), c in end.items() if model == _name(name)])
+        row |= with_interval("shift (deg)", [shift_deg(*pair) for pair in pairs])
+        rows.append({**row, **with_interval("of means (deg)", jackknife_shifts(pairs))})
     final = rows[-1]["layer"]
     return Findings(
         f"cardinal over oblique sensitivity at step {last}, and how far the curve turns with the photographs",
@@ -214,21 +218,31 @@ def _name(condition: str) -> str:
     return f"autoencoder-{condition}"
 
 
-def _mean_shift(end: Mapping[tuple[str, int], Curve], seeds: list[int]) -> float:
-    """Of curves that are averaged over the seeds, each as a share of its mean."""
-    if not seeds:
-        return float("nan")
-    first, second = (
-        np.mean(
-            [
-                end[_name(name), seed].sensitivity / end[_name(name), seed].sensitivity.mean()
-                for seed in seeds
-            ],
-            0,
-        )
-        for name in ANGLES
+def _share(curve: Curve) -> Array:
+    return np.asarray(curve.sensitivity / curve.sensitivity.mean())
+
+
+def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
+    """Pseudo-values of the shift between the means of two sets of curves: one for each pair.
+
+    Their mean and standard error are those of the shift (Efron & Tibshirani 1993, chapter 11).
+    """
+    firsts, seconds = (np.array([pair[place] for pair in pairs]) for place in (0, 1))
+    count = len(pairs)
+    if not count:
+        return np.array([])
+    whole = shift_deg(firsts.mean(axis=0), seconds.mean(axis=0))
+    if count == 1:
+        return np.array([whole])
+    without = np.array(
+        [
+            shift_deg(*(np.delete(every, left, axis=0).mean(axis=0) for every in (firsts, seconds)))
+            for left in range(count)
+        ]
     )
-    return shift_deg(first, second)
+    # The shortest way round: shifts of nearly 90 deg either way are near.
+    apart = (without - whole + 90) % 180 - 90
+    return np.asarray(whole - (count - 1) * apart)
 
 
 def _sentences(row: Mapping[str, Any]) -> list[str]:

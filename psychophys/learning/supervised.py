@@ -106,7 +106,7 @@ CONDITIONS: dict[str, Condition] = {
         ),
         Condition(
             "balanced-dropped",
-            "90 deg is seen more often, and labels are dropped so that the information is the same (b = 1)",
+            "90 deg is seen more often, and labels are dropped so that the information is the same, b = 1",
             lambda: World(peaked(), _thinned()),
         ),
         Condition(

@@ -1,0 +1,544 @@
+"""Networks trained here: their training against plain ones, their images, findings and checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional
+
+import psychophys
+from psychophys import cli
+from psychophys.architectures import ARCHITECTURES, Described, load_learned, save_learned
+from psychophys.errors import ModelError, UsageError
+from psychophys.learning import (
+    EXPERIMENTS,
+    autoencoder,
+    classifier,
+    crops,
+    findings,
+    orientations,
+    rearing,
+    supervised,
+)
+from psychophys.learning.grey import Photographs, load_photographs
+from psychophys.learning.training import Learned, run_trainings
+from psychophys.learning.trends import Curve, curves, interval, rank_correlation, shift_deg
+from psychophys.observers import observe_learned
+from psychophys.plots_learning import plot_learning
+
+SMALL = {
+    "linear": {"depths": ("2",), "runs": 2, "patch": 8, "steps": 100, "checkpoints": 3},
+    "supervised": {"conditions": ("frequency", "paper-dropped"), "runs": 2, "batch": 512, "steps": 60},
+    "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "checkpoints": 2},
+    "classifier": {"runs": 2, "batch": 8, "steps": 40, "checkpoints": 2},
+    "rearing": {"runs": 2, "batch": 256, "steps": 40, "checkpoints": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def learned(request: pytest.FixtureRequest, weights: Path) -> Learned:
+    name = request.param
+    return psychophys.learn(name, checkpoints_folder=weights / name, **SMALL[name])
+
+
+def test_every_experiment_measures_over_training(learned: Learned) -> None:
+    frame = learned.thresholds.to_pandas()
+    assert set(frame["model"].str.partition("-")[0]) == {learned.experiment}
+    assert set(frame["seed"]) == {0, 1}
+    assert set(frame["weights"]) == {"checkpoint"}
+    for one in learned.thresholds.runs.values():
+        assert one["learning"]["experiment"] == learned.experiment
+        assert math.isfinite(one["learning"].get("loss", 0.0))
+    for _, part in frame.groupby(["model", "seed"]):
+        assert part["step"].nunique() >= 3
+        assert part["step"].max() == SMALL[learned.experiment]["steps"]
+
+
+def test_every_experiment_says_and_draws_what_it_found(learned: Learned, tmp_path: Path) -> None:
+    found = findings(learned)
+    assert len(found.table) > 0
+    assert found.sentences
+    assert all(sentence.endswith(".") and "nan" not in sentence for sentence in found.sentences)
+    psychophys.save_figure(plot_learning(learned), tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+
+
+def test_every_experiment_is_read_again(learned: Learned, tmp_path: Path) -> None:
+    learned.thresholds.write(tmp_path / "a.parquet")
+    learned.modes.write(tmp_path / "a-modes.parquet")
+    again = psychophys.read_learned(tmp_path / "a.parquet")
+    assert again.experiment == learned.experiment
+    assert findings(again).sentences == findings(learned).sentences
+
+
+def test_checkpoints_are_measured_as_they_were(learned: Learned) -> None:
+    frame = learned.thresholds.to_pandas()
+    for identifier in (frame["run_id"].iloc[0], frame["run_id"].iloc[-1]):
+        part = frame[frame["run_id"] == identifier]
+        first, record = part.iloc[0], learned.thresholds.runs[identifier]["measurement"]
+        for name in ("learned", first["model"]):
+            again = psychophys.measure(
+                name, record["stimulus"], record["dimension"], checkpoint=first["checkpoint"],
+                values=record["values"], parameters=record["parameters"], layers=record["layers"],
+                noise=record["noise"], noise_level=record["noise_level"], device="cpu",
+            ).to_pandas()  # fmt: skip
+            # The same measurement of the same weights has the same name.
+            assert set(again["run_id"]) == {identifier}
+            np.testing.assert_allclose(again["threshold"], part["threshold"], rtol=1e-4)
+            assert (again["step"] == first["step"]).all()
+            assert (again["seed"] == first["seed"]).all()
+
+
+def test_trainings_are_resumed(learned: Learned, weights: Path) -> None:
+    experiment = EXPERIMENTS[learned.experiment]
+    trainings = experiment.plan(experiment.settle(SMALL[learned.experiment]))
+    done: list[int] = []
+    again = run_trainings(
+        trainings,
+        folder=weights / learned.experiment,
+        previous=learned,
+        progress=lambda so_far, _: done.append(so_far),
+    )
+    assert not done
+    assert again.thresholds.table.equals(learned.thresholds.table)
+    assert again.modes.table.equals(learned.modes.table)
+    more = experiment.settle({**SMALL[learned.experiment], "runs": 3})
+    assert len({training.identifier for training in experiment.plan(more)}) * 2 == 3 * len(trainings)
+
+
+# The network in the basis of gratings.
+
+
+def test_gratings_are_those_of_the_stimulus() -> None:
+    seen = orientations.gratings()
+    classes = torch.tensor([3, 40])
+    drawn = seen.draw(classes, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    within = torch.randint(12, (2,), generator=generator)
+    phase_deg = torch.rad2deg(2 * torch.pi * torch.rand(2, 1, generator=generator))[:, 0]
+    stimulus = psychophys.STIMULI["grating"]
+    images = stimulus.render(
+        {"orientation": (classes * 12 + within) * 0.25, "phase": phase_deg, "frequency": 5.0}, (64, 64)
+    )[:, 0]
+    expected = 2 * images.flatten(1) - 1
+    torch.testing.assert_close(drawn @ seen.basis.float().T, expected, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("manner", ["drop", "flip"])
+def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) -> None:
+    """Against autograd on all 4,096 pixels with the same images."""
+    world = orientations.World(orientations.peaked(), np.full(60, 0.7), manner)
+    described = orientations.describe("supervised-test", 3)
+    steps = (0, 20)
+    made = list(
+        orientations.train(
+            described, lambda _: world, steps,
+            batch=64, learning_rate=2.0, device=torch.device("cpu"), advance=lambda _: None,
+        )
+    )  # fmt: skip
+    network = copy.deepcopy(made[0].network)
+    seen, generator = orientations.gratings(), torch.Generator().manual_seed(3)
+    losses = []
+    for _ in range(21):
+        coordinates, labels, _, counts = orientations._batch(seen, world, 64, generator)
+        pixels = (coordinates @ seen.basis.float().T).reshape(-1, 1, 64, 64)
+        each = functional.cross_entropy(network(pixels), labels, reduction="none")
+        loss = (each * counts).mean()
+        losses.append(float(loss))
+        slopes = torch.autograd.grad(loss, list(network.parameters()))
+        if len(losses) <= 20:
+            with torch.no_grad():
+                for parameter, slope in zip(network.parameters(), slopes, strict=True):
+                    parameter.sub_(2.0 * slope)
+    assert made[-1].notes["loss"] == pytest.approx(losses[-1], rel=1e-4)
+    for mine, theirs in zip(made[-1].network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=2e-6, rtol=1e-4)
+    first, last = (one.network.state_dict()["layer1.weight"] for one in made)
+    assert (first - last).abs().max() > 1e-3
+
+
+def test_worlds_are_drawn_as_they_are_described() -> None:
+    seen, generator = orientations.gratings(), torch.Generator().manual_seed(0)
+    world = orientations.World(orientations.peaked(), np.linspace(0, 1, 60), "flip")
+    _, labels, true, counts = orientations._batch(seen, world, 200_000, generator)
+    share = np.bincount(true, minlength=60) / 200_000
+    np.testing.assert_allclose(share, world.frequency, atol=0.002)
+    right = np.bincount(true[labels == true], minlength=60) / np.bincount(true, minlength=60)
+    np.testing.assert_allclose(right, world.kept + (1 - world.kept) / 60, atol=0.04)
+    assert counts.min() == 1
+    dropped = orientations.World(world.frequency, world.kept)
+    _, labels, true, counts = orientations._batch(seen, dropped, 200_000, generator)
+    assert bool((labels == true).all())
+    kept = np.bincount(true, weights=counts.numpy(), minlength=60) / np.bincount(true, minlength=60)
+    np.testing.assert_allclose(kept, world.kept, atol=0.04)
+
+
+def test_the_distribution_is_that_of_the_paper() -> None:
+    peaked = orientations.peaked()
+    density = (2 - np.cos(2 * np.radians(orientations.CENTRES))) / (2 * np.pi)
+    np.testing.assert_allclose(peaked, density * np.pi / 60, rtol=1e-3)
+    assert peaked.max() / peaked.min() == pytest.approx(3, rel=0.01)
+    assert orientations.CENTRES[peaked.argmax()] == pytest.approx(90, abs=1.6)
+    assert orientations.CENTRES[orientations.peaked(0).argmax()] == pytest.approx(0, abs=1.6)
+
+
+def test_balanced_conditions_balance_and_the_papers_does_not() -> None:
+    for name in ("balanced-dropped", "balanced-flipped"):
+        world = supervised.CONDITIONS[name].world()
+        bits = world.frequency * supervised.information(world.kept, world.manner)
+        assert np.ptp(bits) < 1e-9 * bits.mean()
+        assert ((world.kept > 0) & (world.kept <= 1)).all()
+    paper = supervised.CONDITIONS["paper-dropped"].world()
+    bits = paper.frequency * supervised.information(paper.kept, paper.manner)
+    # b (1 - a / p): the rare orientations have almost three times the information.
+    assert bits[0] / bits[30] == pytest.approx(2.8, abs=0.2)
+
+
+def test_information_is_that_of_the_channel() -> None:
+    """Against the mutual information of a symmetric channel, summed over its table."""
+    for kept in (0.0, 0.3, 0.9, 1.0):
+        table = np.full((60, 60), (1 - kept) / 60) + kept * np.eye(60)
+        joint = table / 60
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = joint * np.log2(joint / np.outer(joint.sum(1), joint.sum(0)))
+        mutual = np.nansum(terms)
+        assert supervised.information(np.array(kept), "flip") == pytest.approx(mutual, abs=1e-9)
+        assert supervised.information(np.array(kept), "drop") == pytest.approx(kept * np.log2(60))
+    bits = np.array([0.1, 3.0, np.log2(60)])
+    np.testing.assert_allclose(supervised.information(supervised.kept_for(bits), "flip"), bits, atol=1e-9)
+
+
+def test_frequent_orientations_gain_sensitivity_first() -> None:
+    names = ("frequency", "labels-flipped", "balanced-dropped", "paper-dropped")
+    found = psychophys.learn("supervised", conditions=names, runs=1, batch=1024, steps=60, checkpoints=4)
+    table = findings(found).table.set_index("network")
+    assert table["gain"]["frequency"] > 0.9
+    assert table["r"]["frequency"] > 0.8
+    assert table["gain"]["labels-flipped"] > 0.9
+    assert abs(table["gain"]["balanced-dropped"]) < 0.6
+    assert table["gain"]["paper-dropped"] < -0.7
+
+
+def test_worlds_change_when_the_condition_says() -> None:
+    def peak(name: str) -> list[float]:
+        found = []
+        for step in range(20):
+            frequency = rearing.schedule(name, 20)(step).frequency
+            found.append(0.0 if np.ptp(frequency) < 1e-9 else float(frequency[30] / frequency[0]))
+        return [round(value) if value >= 1 else value for value in found]
+
+    assert peak("first") == [3] * 20
+    assert all(0 < value < 0.4 for value in peak("second"))
+    switched = peak("switched")
+    assert switched[:10] == [3] * 10
+    assert max(switched[10:]) < 0.4
+    assert peak("even") == [0] * 20
+    assert peak("burst-early") == [3] * 4 + [0] * 16
+    assert peak("burst-middle") == [0] * 8 + [3] * 4 + [0] * 8
+    assert peak("burst-late") == [0] * 16 + [3] * 4
+
+
+def test_what_is_left_is_relative_to_both_worlds() -> None:
+    found = psychophys.learn(
+        "rearing", conditions=("first", "second", "switched"), runs=1, batch=256, steps=40, checkpoints=4
+    )
+    table = findings(found).table.set_index("network")
+    left = (table["bias"]["switched"] - table["bias"]["second"]) / (
+        table["bias"]["first"] - table["bias"]["second"]
+    )
+    assert table["left"]["switched"] == pytest.approx(left)
+    assert 0.2 < left < 0.8
+    assert np.isnan(table["left"]["first"])
+
+
+# Crops.
+
+
+def striped(orientation_deg: float) -> Photographs:
+    y, x = np.mgrid[:300, :400].astype(float)
+    angle = np.radians(orientation_deg)
+    # Bars that rise to the right go upwards, and rows downwards.
+    wave = 0.5 + 0.4 * np.cos(2 * np.pi * (-y * np.cos(angle) - x * np.sin(angle)) / 16)
+    return Photographs((wave.astype(np.float32),), (0,), ("",), "")
+
+
+@pytest.mark.parametrize("orientation_deg", [0.0, 20.0, 110.0])
+@pytest.mark.parametrize("angle_deg", [0.0, 45.0, 30.0])
+def test_crops_are_turned_counter_clockwise(orientation_deg: float, angle_deg: float) -> None:
+    cut = crops.draw(striped(orientation_deg), 32, 20, angle_deg, seed=0).images
+    stimulus = psychophys.STIMULI["grating"]
+    orientation = torch.arange(0, 180, 5.0).repeat(2)
+    phase = torch.tensor([0.0, 90.0]).repeat_interleave(36)
+    # 16 pixels of the photograph are 8 of the crop.
+    shown = stimulus.render(
+        {"orientation": orientation, "phase": phase, "frequency": 4.0, "size": 1.0}, (32, 32)
+    )
+    alike = (cut.flatten(1) @ (shown[:, 0].flatten(1) - 0.5).T) ** 2
+    power = alike.mean(dim=0).reshape(2, 36).sum(dim=0)
+    assert float(orientation[power.argmax()]) == (orientation_deg + angle_deg) % 180
+
+
+def test_crops_of_a_seed_have_the_same_places_and_a_round_window() -> None:
+    photographs = load_photographs(shorter_side=crops.SHORTER_SIDE)
+    upright, turned = (crops.draw(photographs, 32, 100, angle, seed=3) for angle in (0.0, 45.0))
+    assert torch.equal(upright.labels, turned.labels)
+    # What does not depend on the angle: the centre, where four pixels meet, and the power in the disc.
+    centre = [cut.images[:, 0, 15:17, 15:17].mean(dim=(1, 2)) for cut in (upright, turned)]
+    assert np.corrcoef(*centre)[0, 1] > 0.98
+    spread = [cut.images.std(dim=(1, 2, 3)) for cut in (upright, turned)]
+    assert np.corrcoef(*spread)[0, 1] > 0.99
+    window = crops.window_of(32)
+    for cut in (upright, turned):
+        assert float(cut.images[:, 0, 0, :].abs().max()) == 0
+        inside = (cut.images[:, 0] * window).sum(dim=(1, 2)) / window.sum()
+        assert float(inside.abs().max()) < 0.05
+    assert not torch.equal(crops.draw(photographs, 32, 100, 0.0, seed=4).images, upright.images)
+
+
+def test_small_photographs_are_cropped_in_their_middle() -> None:
+    image = np.random.default_rng(0).random((60, 70)).astype(np.float32)
+    cut = crops.draw(Photographs((image,), (0,), ("",), ""), 32, 4, 45.0, seed=0)
+    assert bool(torch.isfinite(cut.images).all())
+
+
+# Findings.
+
+
+def test_shifts_are_found() -> None:
+    value = np.arange(36) * 5.0
+    curve = 2 + np.cos(2 * np.radians(value - 20)) + 0.5 * np.cos(4 * np.radians(value - 35))
+    for shift in (45.0, -45.0, 12.0, 90.0, 0.0):
+        turned = (
+            2 + np.cos(2 * np.radians(value - shift - 20)) + 0.5 * np.cos(4 * np.radians(value - shift - 35))
+        )
+        assert (shift_deg(curve, 3 * turned) - shift + 90) % 180 - 90 == pytest.approx(0, abs=0.3)
+    assert np.isnan(shift_deg(curve, np.ones(36)))
+
+
+def test_the_jackknife_of_shifts_has_their_mean_and_spread() -> None:
+    value, generator = np.radians(np.arange(36) * 5.0), np.random.default_rng(0)
+    shifts = 40 + 4 * generator.standard_normal(400)
+    pairs = [(np.cos(2 * value), np.cos(2 * (value - np.radians(s)))) for s in shifts]
+    found = autoencoder.jackknife_shifts(pairs)
+    assert found.mean() == pytest.approx(shifts.mean(), abs=0.2)
+    assert found.std() == pytest.approx(4, rel=0.1)
+    assert len(autoencoder.jackknife_shifts(pairs[:1])) == 1
+
+
+def test_intervals_and_rank_correlations() -> None:
+    low, high = interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)
+    assert np.isnan(interval([1.0])[0])
+    assert rank_correlation(np.array([1, 2, 3.0]), np.array([1, 4, 90.0])) == pytest.approx(1)
+    assert np.isnan(rank_correlation(np.ones(3), np.array([1, 4, 90.0])))
+
+
+def test_a_quarter_of_a_turn_is_exact() -> None:
+    images = torch.rand(5, 1, 8, 8)
+    turned = classifier._turned(images, torch.tensor([0, 1, 2, 3, 1]))
+    for image, quarter, found in zip(images, (0, 1, 2, 3, 1), turned, strict=True):
+        assert torch.equal(found, torch.rot90(image, quarter, (1, 2)))
+
+
+def test_classifiers_learn_folders_too(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("light", 190)):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            noise = generator.integers(-level // 4, level // 4, (80, 80, 1)) + level
+            Image.fromarray(np.repeat(noise, 3, 2).astype(np.uint8)).save(tmp_path / name / f"{k}.png")
+    found = psychophys.learn(
+        "classifier", task="labels", images=(str(tmp_path),), runs=1, steps=40, batch=32,
+        checkpoints=2, conditions=("upright",), learning_rate=0.003,
+    )  # fmt: skip
+    notes = [one["learning"] for one in found.thresholds.runs.values()]
+    assert {note["classes"] for note in notes} == {2}
+    assert notes[-1]["loss"] < notes[0]["loss"]
+    with pytest.raises(UsageError, match="all in one folder, 'dark'"):
+        psychophys.learn("classifier", task="labels", images=(str(tmp_path / "dark"),))
+
+
+# Checkpoints.
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_survive_their_checkpoint(name: str, tmp_path: Path) -> None:
+    settings = {
+        "linear": {"size": 64, "layers": 2},
+        "dense": {"widths": [64, 8, 4]},
+        "convolutional": {"channels": [2, 3], "width": 5},
+        "timm": {"model": "test_resnet", "classes": 3, "channels": 1},
+    }[name]
+    size = (32, 32) if name == "timm" else (8, 8)
+    described = Described(f"supervised-{name}", name, settings, size, (0.5,), (0.25,), seed=4, step=70)
+    network = described.build().eval()
+    path = tmp_path / "any-name.pth"
+    save_learned(described, network, path)
+    again, loaded = load_learned(path)
+    assert again == described
+    images = torch.rand(2, 1, *size)
+    assert torch.equal(loaded.eval()(images), network(images))
+    mine, theirs = (observe_learned(described, one) for one in (network, loaded))
+    assert mine.sha256 == theirs.sha256
+    observer = psychophys.load_observer("learned", checkpoint=path)
+    assert (observer.name, observer.seed, observer.step) == (f"supervised-{name}", 4, 70)
+    assert observer.weights == "checkpoint"
+    shuffled = psychophys.load_observer("learned", checkpoint=path, weights="shuffled", seed=1)
+    assert shuffled.sha256 != observer.sha256
+    if name == "timm":
+        # To timm it is a file of weights like any other.
+        plain = psychophys.load_observer("test_resnet", weights="random")
+        assert plain.sha256 != observer.sha256
+
+
+def test_kernels_are_discs_and_strides_one() -> None:
+    network = autoencoder.convolutional((4,), 7)
+    torch.nn.init.ones_(network[0].weight)
+    torch.nn.init.zeros_(network[0].bias)
+    image = torch.zeros(1, 1, 15, 15)
+    image[0, 0, 7, 7] = 1.0
+    response = network[0](image)[0, 0]
+    assert response.shape == (15, 15)
+    offset = np.arange(15) - 7
+    inside = np.hypot(offset[:, None], offset) <= 3.5
+    np.testing.assert_array_equal(response.detach().numpy() > 0, inside)
+
+
+def test_files_of_something_else_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "other.pth")
+    (tmp_path / "damaged.pth").write_bytes(b"nothing")
+    described = orientations.describe("supervised-frequency", 0)
+    save_learned(described, described.build(), tmp_path / "mine.pth")
+    for name, checkpoint, error, words in (
+        ("learned", None, UsageError, "without a checkpoint"),
+        ("learned", "missing.pth", UsageError, "not a file"),
+        ("learned", "other.pth", ModelError, "not of a network trained by psychophys"),
+        ("learned", "damaged.pth", ModelError, "damaged"),
+        (
+            "supervised-uniform",
+            "mine.pth",
+            UsageError,
+            "is of supervised-frequency, not of supervised-uniform",
+        ),
+    ):
+        path = None if checkpoint is None else tmp_path / checkpoint
+        with pytest.raises(error, match=words):
+            psychophys.load_observer(name, checkpoint=path)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (Path(str(tmp_path / "ran")),)  # type: ignore[return-value]
+
+    torch.save({"state_dict": {}, "psychophys": Bomb()}, tmp_path / "bomb.pth")
+    with pytest.raises(ModelError):
+        psychophys.load_observer("learned", checkpoint=tmp_path / "bomb.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("experiment", "settings", "words"),
+    [
+        ("supervised", {"conditions": ("frequent",)}, "Did you mean frequency"),
+        ("supervised", {"conditions": ()}, "no conditions"),
+        ("supervised", {"depths": ("1",)}, "experiment supervised has no setting depths"),
+        ("supervised", {"batch": 1}, "batch 1"),
+        ("supervised", {"steps": 3}, "steps 3"),
+        ("supervised", {"learning_rate": float("nan")}, "learning rate nan"),
+        ("rearing", {"conditions": ("first", "last")}, "unknown condition 'last'"),
+        ("rearing", {"seed": -1}, "seed -1"),
+        ("autoencoder", {"noise": -0.1}, "noise -0.1"),
+        ("autoencoder", {"conditions": ("turned",)}, "unknown condition 'turned'"),
+        ("autoencoder", {"images": ("no/such",)}, "no file or folder of images"),
+        ("classifier", {"network": "test_resnt"}, "Did you mean test_resnet"),
+        ("classifier", {"network": "test_vit"}, "does not take grey images of 64 x 64"),
+        ("classifier", {"task": "rotate"}, "Did you mean rotation"),
+        ("classifier", {"task": "labels"}, "task labels without images"),
+        ("classifier", {"runs": 0}, "runs 0"),
+    ],
+)
+def test_what_cannot_be_learned_is_said(experiment: str, settings: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        psychophys.learn(experiment, **settings)
+
+
+def test_training_that_diverges_says_so() -> None:
+    with pytest.raises(psychophys.MeasurementError, match="supervised-frequency diverged"):
+        psychophys.learn(
+            "supervised", conditions=("frequency",), runs=1, batch=64, steps=40, learning_rate=10.0
+        )
+
+
+def test_tables_of_something_else_are_refused(tmp_path: Path) -> None:
+    other = psychophys.measure(
+        "test_resnet", weights="random", values=2, layers="fc", parameters={"phase": 1}
+    )
+    other.write(tmp_path / "other.parquet")
+    with pytest.raises(UsageError, match="not of one experiment"):
+        psychophys.read_learned(tmp_path / "other.parquet")
+    empty = Learned("supervised", psychophys.Results.from_rows([], {}), psychophys.Modes.from_rows([], {}))
+    with pytest.raises(UsageError, match="no trainings"):
+        plot_learning(empty)
+
+
+def test_the_command_line_learns_and_measures_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "learn",
+        "supervised",
+        "--condition",
+        "frequency",
+        "--runs",
+        "1",
+        "--batch",
+        "64",
+        "--steps",
+        "20",
+    ]
+    assert cli._run([*words, "--checkpoints", "w", "--figure", "f.svg"], debug=False) == 0
+    said = capsys.readouterr()
+    assert not said.out
+    assert "supervised, 1 run" in said.err
+    assert {path.name for path in tmp_path.iterdir()} == {"supervised.parquet", "w", "f.svg"}
+    measure = ["measure", "learned", "--checkpoint", "w/*.pth", "--dimension", "orientation", "--values", "4"]
+    assert cli._run([*measure, "--stimulus", "grating"], debug=False) == 0
+    frame = psychophys.read("results.parquet").to_pandas()
+    assert set(frame["model"]) == {"supervised-frequency"}
+    assert sorted(frame["step"].unique()) == sorted(
+        psychophys.read("supervised.parquet").to_pandas()["step"].unique()
+    )
+    for wrong, why in (
+        ([*words, "--modes", "m.parquet"], "Only linear has half-times"),
+        ([*words, "--depth", "1"], "has no setting depths"),
+        (["learn", "linear", "--batch", "3"], "has no setting batch"),
+    ):
+        capsys.readouterr()
+        assert cli._run(wrong, debug=False) == 2
+        error = capsys.readouterr().err
+        assert why in error
+        assert len(error.splitlines()) == 1
+
+
+def test_curves_are_in_the_order_of_their_values() -> None:
+    found = psychophys.learn("supervised", conditions=("uniform",), runs=1, batch=64, steps=10, checkpoints=2)
+    every = curves(found.thresholds, layer="layer1")
+    assert all(isinstance(curve, Curve) for curve in every)
+    assert all((np.diff(curve.value) > 0).all() for curve in every)
+    assert [curve.step for curve in every] == [0, 5, 10]
