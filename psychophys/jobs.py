@@ -17,7 +17,7 @@ from pathlib import Path
 
 from psychophys.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.measurement import run
-from psychophys.observers import check_model_name, check_variant, load_observer
+from psychophys.observers import check_learned, check_model_name, check_variant, load_observer
 from psychophys.results import Results
 from psychophys.spec import Measurement
 
@@ -127,6 +127,7 @@ def make_jobs(
         check_variant(variant, seed, checkpoint, dtype)
     for model in models:
         check_model_name(model)
+        check_learned(model, checkpoint)
     files = [None] if checkpoint is None else find_checkpoints(checkpoint)
     return [
         Job(model, variant, seed, file, dtype) for model in models for variant in weights for file in files

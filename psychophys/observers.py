@@ -253,7 +253,7 @@ def _load_learned(
         raise UsageError(
             f"model {model} without a checkpoint", "Add --checkpoint FILE of `psychophys learn`."
         )
-    described, network = load_learned(Path(checkpoint))
+    described, network = load_learned(Path(str(checkpoint)))
     if model not in (LEARNED, described.name):
         raise UsageError(
             f"checkpoint {str(checkpoint)!r} is of {described.name}, not of {model}",
@@ -300,6 +300,14 @@ def check_model_name(model: str) -> None:
     tags = timm.list_pretrained(architecture)
     if "." in model and model not in tags:
         raise unknown("tag in model", model, tags, hint)
+
+
+def check_learned(model: str, checkpoint: str | Path | None) -> None:
+    """Raise :class:`UsageError` for a network of ``psychophys learn`` without its checkpoint."""
+    if is_learned(model) and checkpoint is None:
+        raise UsageError(
+            f"model {model} without a checkpoint", "Add --checkpoint FILE, written by `psychophys learn`."
+        )
 
 
 def is_source(model: str) -> bool:

@@ -528,6 +528,7 @@ def test_the_command_line_learns_and_measures_a_checkpoint(
         ([*words, "--modes", "m.parquet"], "Only linear has half-times"),
         ([*words, "--depth", "1"], "has no setting depths"),
         (["learn", "linear", "--batch", "3"], "has no setting batch"),
+        (["sweep", "learned"], "learned without a checkpoint"),
     ):
         capsys.readouterr()
         assert cli._run(wrong, debug=False) == 2

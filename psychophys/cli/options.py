@@ -15,8 +15,8 @@ Models = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Argument(
         metavar="[MODEL]...",
-        help="timm names (tags allowed), hf-hub:OWNER/NAME or local-dir:PATH. "
-        "Default: tf_efficientnet_lite0, whose weights come along.",
+        help="timm names (tags allowed), hf-hub:OWNER/NAME, local-dir:PATH, or learned "
+        "(a checkpoint of psychophys learn). Default: tf_efficientnet_lite0, whose weights come along.",
         show_default=False,
     ),
 ]
