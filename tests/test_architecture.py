@@ -13,8 +13,8 @@ import psychophys
 ROOT = Path(psychophys.__file__).parent
 LEVELS = (
     ("errors", "memory", "files", "coding", "covariance", "indices", "uncertainty", "matrices"),
-    ("tables", "photographs"),
-    ("stimuli", "noise", "checkpoints", "priors", "psychometrics"),
+    ("tables", "photographs", "checkpoints"),
+    ("stimuli", "noise", "architectures", "priors", "psychometrics"),
     ("observers", "sheet", "natural", "references"),
     ("layers", "dual"),
     ("responses", "statistics"),

@@ -155,7 +155,7 @@ def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) ->
         pixels = (coordinates @ seen.basis.float().T).reshape(-1, 1, 64, 64)
         each = functional.cross_entropy(network(pixels), labels, reduction="none")
         loss = (each * counts).mean()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         slopes = torch.autograd.grad(loss, list(network.parameters()))
         if len(losses) <= 20:
             with torch.no_grad():
@@ -165,7 +165,7 @@ def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) ->
     for mine, theirs in zip(made[-1].network.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=2e-6, rtol=1e-4)
     first, last = (one.network.state_dict()["layer1.weight"] for one in made)
-    assert (first - last).abs().max() > 1e-3
+    assert (first - last).abs().max() > 1e-4
 
 
 def test_worlds_are_drawn_as_they_are_described() -> None:
@@ -300,7 +300,8 @@ def test_crops_of_a_seed_have_the_same_places_and_a_round_window() -> None:
     assert np.corrcoef(*spread)[0, 1] > 0.99
     window = crops.window_of(32)
     for cut in (upright, turned):
-        assert float(cut.images[:, 0, 0, :].abs().max()) == 0
+        assert float(cut.images[:, 0, window == 0].abs().max()) == 0
+        assert float(window[0, 0]) == 0
         inside = (cut.images[:, 0] * window).sum(dim=(1, 2)) / window.sum()
         assert float(inside.abs().max()) < 0.05
     assert not torch.equal(crops.draw(photographs, 32, 100, 0.0, seed=4).images, upright.images)
@@ -466,7 +467,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
         ("autoencoder", {"conditions": ("turned",)}, "unknown condition 'turned'"),
         ("autoencoder", {"images": ("no/such",)}, "no file or folder of images"),
         ("classifier", {"network": "test_resnt"}, "Did you mean test_resnet"),
-        ("classifier", {"network": "test_vit"}, "does not take grey images of 64 x 64"),
+        ("classifier", {"network": "vit_tiny_patch16_224"}, "does not take grey images of 64 x 64"),
         ("classifier", {"task": "rotate"}, "Did you mean rotation"),
         ("classifier", {"task": "labels"}, "task labels without images"),
         ("classifier", {"runs": 0}, "runs 0"),

@@ -168,7 +168,7 @@ VALUES = {
     "--condition": f"frequency uniform,frequency upright first | '' , frequent {JUNK}",
     "--batch": f"16 33 | 0 -1 HUGE {NOT_INTEGER}",
     "learn --noise": "0 0.3 | -0.1 nan x ''",
-    "--network": f"test_resnet test_convnext | '' test_vit resnt18 {JUNK}",
+    "--network": f"test_resnet test_convnext | '' vit_tiny_patch16_224 resnt18 {JUNK}",
     "learn --task": f"rotation labels | '' rotate {JUNK}",
     "--depth": f"1 2 tied 1,tied ' 3 , 1' 1, | '' , 4 0 1;2 {JUNK}",
     "--runs": f"1 2 | 0 -1 HUGE {NOT_INTEGER}",

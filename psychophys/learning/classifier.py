@@ -263,7 +263,8 @@ def _sentences(rows: list[dict[str, Any]]) -> list[str]:
     lower = [row for row in known if row["difference_high"] < 0]
     said = [
         f"Upright photographs leave cardinal orientations more sensitive than turned ones do in "
-        f"{len(higher)} of {len(known)} layers, less in {len(lower)} (intervals without 0)."
+        f"{len(higher)} of {len(known)} layers, less in {len(lower)}; by chance, about "
+        f"{max(round(0.05 * len(known)), 1)} would have an interval without 0."
     ]
     if higher:
         most = max(higher, key=lambda row: row["difference"])

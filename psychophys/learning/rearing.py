@@ -132,7 +132,8 @@ def find_rearing(learned: Learned) -> Findings:
 
     Everything is compared within a seed. ``left``: after the switch, how far the last bias is from that of a
     network which saw the second world alone, over how far that of the first world is; after a burst, the last
-    bias less that of the even world. ``largest``: the largest difference from the even world at any step.
+    bias less that of the even world, unless the burst ends there. ``largest``: the largest difference
+    from the even world at any step.
     """
     over = trend(curves(learned.thresholds, layer=LAYER), bias)
     over["condition"] = over["model"].str.removeprefix("rearing-")
@@ -146,7 +147,8 @@ def find_rearing(learned: Learned) -> Findings:
         if name == "switched" and {"first", "second"} <= set(end.columns):
             left = (end[name] - end["second"]) / (end["first"] - end["second"])
         if name in STARTS and "even" in end:
-            left = end[name] - end["even"]
+            if STARTS[name] + BURST < 1:
+                left = end[name] - end["even"]
             largest = (whole[name] - whole["even"]).groupby(level="seed").max()
         rows.append({**row, **_interval("largest", largest), **_interval("left", left)})
     return Findings(
@@ -164,15 +166,16 @@ def _interval(name: str, numbers: pd.Series) -> dict[str, float]:
 
 
 def _sentence(row: Mapping[str, Any]) -> str:
-    if not np.isfinite(row["left"]):
-        return ""
-    if row["network"] == "switched":
+    if row["network"] == "switched" and np.isfinite(row["left"]):
         return (
             f"After the switch, {told(row, 'left', '.0%')} of the difference between the worlds is left: "
             "0 % is a network that forgot, 100 % one that learned nothing new."
         )
-    when = row["network"].removeprefix("burst-")
-    return (
-        f"The {when} burst moves the bias by up to {told(row, 'largest', '.2f')}; "
-        f"at the end {told(row, 'left', '.2f')} of it is left."
+    if not np.isfinite(row["largest"]):
+        return ""
+    moved = (
+        f"The {row['network'].removeprefix('burst-')} burst moves the bias by {told(row, 'largest', '.2f')}"
     )
+    if not np.isfinite(row["left"]):
+        return f"{moved} until the end, where it ends itself."
+    return f"{moved} at most; {told(row, 'left', '.2f')} is left at the end."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -207,7 +208,8 @@ def _measure(
 ) -> Results:
     """Thresholds at one checkpoint, whose weights are written first where they are wanted."""
     described, network = snapshot.described, snapshot.network
-    if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
+    finite = all(bool(torch.isfinite(weight).all()) for weight in network.parameters())
+    if not (finite and all(map(math.isfinite, snapshot.notes.values()))):
         raise MeasurementError(f"training of {training.model} diverged", "Give a smaller --learning-rate.")
     assert described.step is not None
     path = None if folder is None else training.checkpoint(folder, described.step)
