@@ -5,9 +5,10 @@ A new architecture is one function of plain settings and one entry in the table.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ LEARNED = "learned"
 """Stands for the network that a checkpoint says it is of."""
 FAMILIES = ("linear", "supervised", "autoencoder", "classifier", "rearing")
 """First words of the networks' names: those of the experiments."""
+LONGEST_SIDE = 4096
+MOST_CLASSES = 100_000
+"""More cannot be meant."""
 _KEY = "psychophys"
 
 
@@ -86,17 +90,49 @@ def load_learned(path: Path) -> tuple[Described, nn.Module]:
     whole = read_weights(path)
     record = whole.get(_KEY) if isinstance(whole, dict) else None
     try:
-        if not isinstance(record, dict):
-            raise ModelError("no description")
-        described = Described(**{field.name: record[field.name] for field in fields(Described)})
+        described = _checked(record)
+        state = read_state(path)
+        if described.architecture != "timm":
+            # On no device: a description may ask for more memory than there is.
+            with torch.device("meta"):
+                _match(described.build(), state)
         network = described.build()
-        network.load_state_dict(read_state(path))
+        network.load_state_dict(state)
     except Exception as error:
         raise ModelError(
             f"checkpoint {str(path)!r} is not of a network trained by psychophys ({type(error).__name__})",
             "Give a file written by `psychophys learn --checkpoints`, or name the model the file is of.",
         ) from error
     return described, network
+
+
+def _match(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    if shapes != {name: tensor.shape for name, tensor in state.items()}:
+        raise ValueError("tensors of other shapes")
+
+
+def _checked(record: Any) -> Described:
+    """The description in a file that anyone may have written; ValueError and the like if it is none."""
+    name, step = record["name"], record["step"]
+    size, mean, std = (tuple(record[key]) for key in ("input_size", "mean", "std"))
+    whole = [record["seed"], *size, *([] if step is None else [step])]
+    good = (
+        isinstance(name, str)
+        and name.isprintable()
+        and is_learned(name)
+        and len(size) == 2
+        and all(isinstance(number, int) and 0 <= number < 2**63 for number in whole)
+        and all(0 < side <= LONGEST_SIDE for side in size)
+        and len(mean) == len(std)
+        and len(mean) in (1, 3)
+        and all(isinstance(number, float) and math.isfinite(number) for number in mean + std)
+        and all(number > 0 for number in std)
+    )
+    if not good:
+        raise ValueError("a description that cannot be")
+    architecture, settings = record["architecture"], dict(record["settings"])
+    return Described(name, architecture, settings, (size[0], size[1]), mean, std, record["seed"], step)
 
 
 class Centre(nn.Module):
@@ -156,8 +192,12 @@ def convolutional(channels: Sequence[int], width: int) -> nn.Sequential:
 
 
 def from_timm(model: str, classes: int, channels: int) -> nn.Module:
-    """A timm network for so many classes and channels, with random weights."""
-    network = timm.create_model(model, pretrained=False, num_classes=classes, in_chans=channels)
+    """A timm network for so many classes and channels, with random weights; nothing is downloaded."""
+    if not timm.is_model(model) or not (0 < classes <= MOST_CLASSES and 0 < channels <= MOST_CLASSES):
+        raise ValueError(f"{model} of {classes} classes and {channels} channels")
+    network = timm.create_model(
+        model.partition(".")[0], pretrained=False, num_classes=classes, in_chans=channels
+    )
     assert isinstance(network, nn.Module)
     return network
 

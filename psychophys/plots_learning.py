@@ -16,7 +16,7 @@ from psychophys.errors import UsageError
 from psychophys.learning import findings
 from psychophys.learning.acuities import acuity, power_law
 from psychophys.learning.training import Learned
-from psychophys.learning.trends import Curve, Findings, curves
+from psychophys.learning.trends import Curve, Findings, curves, share
 from psychophys.plots import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
 
 MOST_COLUMNS = 4
@@ -58,8 +58,7 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
             _draw_sensitivity(axes, [curve for curve in every if curve.model == model], steps)
             axes.set_title(model.partition("-")[2])
         panels[0, 0].set_ylabel(f"sensitivity of {found.layer}\nover its mean")
-        norm = SymLogNorm(max(steps[1] if len(steps) > 1 else 1, 1), vmin=0, vmax=steps[-1])
-        bar = top.colorbar(mpl.cm.ScalarMappable(norm, DEPTH_MAP), ax=shown, pad=0.01, aspect=30)
+        bar = top.colorbar(mpl.cm.ScalarMappable(_scale(steps), DEPTH_MAP), ax=shown, pad=0.01, aspect=30)
         bar.set_label("step")
         bar.ax.yaxis.set_major_formatter("{x:g}")
         _draw_trend(bottom.subplots(), found)
@@ -69,14 +68,18 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
 def _draw_sensitivity(axes: Axes, every: list[Curve], steps: list[int]) -> None:
     """A line for each step: the mean over the runs."""
     colours = mpl.colormaps[DEPTH_MAP]
-    norm = SymLogNorm(max(steps[1] if len(steps) > 1 else 1, 1), vmin=0, vmax=steps[-1])
+    norm = _scale(steps)
     for step in steps:
-        own = [curve for curve in every if curve.step == step]
+        own = [curve for curve in every if curve.step == step and curve.sensitivity.any()]
         if own:
-            shares = np.mean([curve.sensitivity / curve.sensitivity.mean() for curve in own], axis=0)
-            axes.plot(own[0].value, shares, color=colours(norm(step)), linewidth=1)
+            mean = np.mean([share(curve) for curve in own], axis=0)
+            axes.plot(own[0].value, mean, color=colours(norm(step)), linewidth=1)
     axes.set_xlabel("orientation (deg)")
     axes.set_xticks([0, 45, 90, 135, 180])
+
+
+def _scale(steps: list[int]) -> SymLogNorm:
+    return SymLogNorm(max(steps[1] if len(steps) > 1 else 1, 1), vmin=0, vmax=steps[-1])
 
 
 def _draw_trend(axes: Axes, found: Findings) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import psychophys
 from psychophys import cli
-from psychophys.architectures import ARCHITECTURES, Described, load_learned, save_learned
+from psychophys.architectures import ARCHITECTURES, Described, dense, load_learned, save_learned
 from psychophys.errors import ModelError, UsageError
 from psychophys.learning import (
     EXPERIMENTS,
@@ -28,16 +28,24 @@ from psychophys.learning import (
 )
 from psychophys.learning.grey import Photographs, load_photographs
 from psychophys.learning.training import Learned, run_trainings
-from psychophys.learning.trends import Curve, curves, interval, rank_correlation, shift_deg
+from psychophys.learning.trends import (
+    Curve,
+    curves,
+    interval,
+    rank_correlation,
+    shift_deg,
+    with_interval,
+    with_turns,
+)
 from psychophys.observers import observe_learned
 from psychophys.plots_learning import plot_learning
 
 SMALL = {
-    "linear": {"depths": ("2",), "runs": 2, "patch": 8, "steps": 100, "checkpoints": 3},
+    "linear": {"depths": ("2",), "runs": 2, "patch": 8, "steps": 100, "snapshots": 3},
     "supervised": {"conditions": ("frequency", "paper-dropped"), "runs": 2, "batch": 512, "steps": 60},
-    "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "checkpoints": 2},
-    "classifier": {"runs": 2, "batch": 8, "steps": 40, "checkpoints": 2},
-    "rearing": {"runs": 2, "batch": 256, "steps": 40, "checkpoints": 4},
+    "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
+    "classifier": {"runs": 2, "batch": 8, "steps": 40, "snapshots": 2},
+    "rearing": {"runs": 2, "batch": 256, "steps": 40, "snapshots": 4},
 }
 
 
@@ -49,7 +57,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=EXPERIMENTS)
 def learned(request: pytest.FixtureRequest, weights: Path) -> Learned:
     name = request.param
-    return psychophys.learn(name, checkpoints_folder=weights / name, **SMALL[name])
+    return psychophys.learn(name, checkpoints=weights / name, **SMALL[name])
 
 
 def test_every_experiment_measures_over_training(learned: Learned) -> None:
@@ -196,38 +204,75 @@ def test_the_distribution_is_that_of_the_paper() -> None:
 def test_balanced_conditions_balance_and_the_papers_does_not() -> None:
     for name in ("balanced-dropped", "balanced-flipped"):
         world = supervised.CONDITIONS[name].world()
-        bits = world.frequency * supervised.information(world.kept, world.manner)
+        bits = supervised.information(world)
         assert np.ptp(bits) < 1e-9 * bits.mean()
         assert ((world.kept > 0) & (world.kept <= 1)).all()
     paper = supervised.CONDITIONS["paper-dropped"].world()
-    bits = paper.frequency * supervised.information(paper.kept, paper.manner)
+    bits = paper.frequency * paper.kept
     # b (1 - a / p): the rare orientations have almost three times the information.
     assert bits[0] / bits[30] == pytest.approx(2.8, abs=0.2)
 
 
 def test_information_is_that_of_the_channel() -> None:
-    """Against the mutual information of a symmetric channel, summed over its table."""
-    for kept in (0.0, 0.3, 0.9, 1.0):
-        table = np.full((60, 60), (1 - kept) / 60) + kept * np.eye(60)
-        joint = table / 60
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = joint * np.log2(joint / np.outer(joint.sum(1), joint.sum(0)))
-        mutual = np.nansum(terms)
-        assert supervised.information(np.array(kept), "flip") == pytest.approx(mutual, abs=1e-9)
-        assert supervised.information(np.array(kept), "drop") == pytest.approx(kept * np.log2(60))
-    bits = np.array([0.1, 3.0, np.log2(60)])
-    np.testing.assert_allclose(supervised.information(supervised.kept_for(bits), "flip"), bits, atol=1e-9)
+    """Summed over the classes, against the mutual information of classes and labels, from their table."""
+    generator = np.random.default_rng(0)
+    for _ in range(3):
+        frequency, kept = generator.dirichlet(np.full(60, 3.0)), generator.random(60)
+        joint = frequency[:, None] * (np.diag(kept) + (1 - kept[:, None]) / 60)
+        mutual = (joint * np.log2(joint / np.outer(joint.sum(1), joint.sum(0)))).sum()
+        world = orientations.World(frequency, kept, "flip")
+        assert supervised.information(world).sum() == pytest.approx(mutual, abs=1e-9)
+        # Of labels that are not dropped, each says its class for sure.
+        shown = frequency * kept
+        entropy = -(shown / shown.sum() * np.log2(shown / shown.sum())).sum()
+        dropped = orientations.World(frequency, kept, "drop")
+        assert supervised.information(dropped).sum() == pytest.approx(shown.sum() * entropy)
+    clean = orientations.World(orientations.uniform(), np.ones(60), "flip")
+    assert supervised.information(clean).sum() == pytest.approx(np.log2(60))
 
 
 def test_frequent_orientations_gain_sensitivity_first() -> None:
-    names = ("frequency", "labels-flipped", "balanced-dropped", "paper-dropped")
-    found = psychophys.learn("supervised", conditions=names, runs=1, batch=1024, steps=60, checkpoints=4)
+    names = (
+        "frequency",
+        "labels-flipped",
+        "balanced-dropped",
+        "balanced-flipped",
+        "paper-dropped",
+        "signal-flipped",
+    )
+    found = psychophys.learn("supervised", conditions=names, runs=1, batch=1024, steps=80, snapshots=4)
     table = findings(found).table.set_index("network")
     assert table["gain"]["frequency"] > 0.9
     assert table["r"]["frequency"] > 0.8
     assert table["gain"]["labels-flipped"] > 0.9
-    assert abs(table["gain"]["balanced-dropped"]) < 0.6
+    assert table["gain"]["balanced-flipped"] > 0.6
     assert table["gain"]["paper-dropped"] < -0.7
+    last = table["ratio, last"]
+    assert last["frequency"] > 1.5
+    assert last["balanced-dropped"] == pytest.approx(1, abs=0.04)
+    assert last["signal-flipped"] == pytest.approx(1, abs=0.04)
+    assert last["balanced-flipped"] > 1.04
+    assert last["paper-dropped"] < 0.96
+
+
+def test_what_cannot_be_told_is_not_told() -> None:
+    def row(gain: float, half: float, ratio_half: float) -> dict[str, float]:
+        ends = {"gain_low": gain - half, "gain_high": gain + half}
+        return {"gain": gain, **ends, "ratio": 1.0, "ratio_low": 1 - ratio_half, "ratio_high": 1 + ratio_half}
+
+    assert "first at 90 deg" in supervised._found(row(0.9, 0.2, 0.3))
+    assert "first at 0 deg" in supervised._found(row(-0.9, 0.2, 0.3))
+    assert "stays even" in supervised._found(row(0.3, 0.5, 0.02))
+    assert "cannot be told" in supervised._found(row(0.8, 0.9, 0.3))
+    assert "in one run" in supervised._found(row(0.8, float("nan"), float("nan")))
+
+
+def test_the_output_of_an_autoencoder_turns_with_its_photographs() -> None:
+    found = psychophys.learn("autoencoder", runs=1, steps=300, snapshots=2)
+    output = findings(found).table.set_index("layer").loc["output"]
+    assert output["upright"] > 1.2
+    assert output["rotated"] < 0.9
+    assert output["of means (deg)"] == pytest.approx(45, abs=12)
 
 
 def test_worlds_change_when_the_condition_says() -> None:
@@ -245,21 +290,34 @@ def test_worlds_change_when_the_condition_says() -> None:
     assert max(switched[10:]) < 0.4
     assert peak("even") == [0] * 20
     assert peak("burst-early") == [3] * 4 + [0] * 16
-    assert peak("burst-middle") == [0] * 8 + [3] * 4 + [0] * 8
-    assert peak("burst-late") == [0] * 16 + [3] * 4
+    assert peak("burst-middle") == [0] * 6 + [3] * 4 + [0] * 10
+    assert peak("burst-late") == [0] * 12 + [3] * 4 + [0] * 4
+    for steps, snapshots in ((20, 2), (77, 3), (300, 10)):
+        measured = rearing.measured_steps(steps, snapshots)
+        assert {0, steps // 2, steps} <= set(measured)
+        for name in rearing.STARTS:
+            begin, end, after = rearing.burst(name, steps)
+            assert end - begin == after - end == round(steps / 5)
+            assert {end, after} <= set(measured)
 
 
 def test_what_is_left_is_relative_to_both_worlds() -> None:
     found = psychophys.learn(
-        "rearing", conditions=("first", "second", "switched"), runs=1, batch=256, steps=40, checkpoints=4
+        "rearing", conditions=("first", "second", "switched"), runs=1, batch=256, steps=40, snapshots=4
     )
     table = findings(found).table.set_index("network")
     left = (table["bias"]["switched"] - table["bias"]["second"]) / (
         table["bias"]["first"] - table["bias"]["second"]
     )
-    assert table["left"]["switched"] == pytest.approx(left)
+    # One run has no interval, and the worlds might not differ.
+    assert table["left"].isna().all()
     assert 0.2 < left < 0.8
-    assert np.isnan(table["left"]["first"])
+    two = psychophys.learn(
+        "rearing", conditions=("first", "second", "switched"), runs=2, batch=256, steps=40, snapshots=4
+    )
+    row = findings(two).table.set_index("network").loc["switched"]
+    assert row["left"] == pytest.approx(left, abs=0.1)
+    assert row["left_low"] < row["left"] < row["left_high"]
 
 
 # Crops.
@@ -307,6 +365,20 @@ def test_crops_of_a_seed_have_the_same_places_and_a_round_window() -> None:
     assert not torch.equal(crops.draw(photographs, 32, 100, 0.0, seed=4).images, upright.images)
 
 
+def test_crops_have_the_same_power_at_every_angle() -> None:
+    photographs = load_photographs(shorter_side=crops.SHORTER_SIDE)
+    stimulus = psychophys.STIMULI["grating"]
+    orientation = torch.tensor([0.0, 45.0, 90.0, 135.0]).repeat(2)
+    phase = torch.tensor([0.0, 90.0]).repeat_interleave(4)
+    for side, frequencies in ((32, (6.0, 8.0)), (64, (4.0, 8.0))):
+        cuts = [crops.draw(photographs, side, 1000, angle, seed=0).images.flatten(1) for angle in (0.0, 45.0)]
+        for frequency in frequencies:
+            parameters = {"orientation": orientation, "phase": phase, "frequency": frequency, "size": 1.0}
+            shown = stimulus.render(parameters, (side, side))[:, 0].flatten(1) - 0.5
+            upright, turned = (((cut @ shown.T) ** 2).mean(dim=0).reshape(2, 4).sum(dim=0) for cut in cuts)
+            np.testing.assert_allclose(turned.roll(-1) / upright, 1, atol=0.02)
+
+
 def test_small_photographs_are_cropped_in_their_middle() -> None:
     image = np.random.default_rng(0).random((60, 70)).astype(np.float32)
     cut = crops.draw(Photographs((image,), (0,), ("",), ""), 32, 4, 45.0, seed=0)
@@ -337,6 +409,25 @@ def test_the_jackknife_of_shifts_has_their_mean_and_spread() -> None:
     assert len(autoencoder.jackknife_shifts(pairs[:1])) == 1
 
 
+def test_turns_go_the_short_way_round() -> None:
+    near = with_turns("turn", np.array([88.0, -89.0, -88.0]), 90.0)
+    assert near["turn"] == pytest.approx(90.3, abs=0.1)
+    assert near["turn_high"] - near["turn_low"] < 15
+    lost = with_turns("turn", np.array([45.0, -45.0, 44.0, -44.0]), 45.0)
+    assert np.isnan(lost["turn"])
+    value = np.radians(np.arange(36) * 5.0)
+    fourfold = [(np.cos(4 * value), np.cos(4 * (value - np.radians(s)))) for s in (44.0, 45.0, 46.0)]
+    lobes = autoencoder.jackknife_shifts([(a + 0.3 * np.cos(2 * value), b) for a, b in fourfold])
+    assert np.isfinite(lobes).all()
+
+
+def test_ratios_are_averaged_as_logarithms() -> None:
+    found = with_interval("x", [0.5, 2.0, np.nan], log=True)
+    assert found["x"] == pytest.approx(1)
+    assert found["x_low"] == pytest.approx(1 / found["x_high"])
+    assert found["x_low"] > 0
+
+
 def test_intervals_and_rank_correlations() -> None:
     low, high = interval([1.0, 2.0, 3.0])
     assert (low, high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)
@@ -361,7 +452,7 @@ def test_classifiers_learn_folders_too(tmp_path: Path) -> None:
             Image.fromarray(np.repeat(noise, 3, 2).astype(np.uint8)).save(tmp_path / name / f"{k}.png")
     found = psychophys.learn(
         "classifier", task="labels", images=(str(tmp_path),), runs=1, steps=40, batch=32,
-        checkpoints=2, conditions=("upright",), learning_rate=0.003,
+        snapshots=2, conditions=("upright",), learning_rate=0.003,
     )  # fmt: skip
     notes = [one["learning"] for one in found.thresholds.runs.values()]
     assert {note["classes"] for note in notes} == {2}
@@ -397,10 +488,6 @@ def test_networks_survive_their_checkpoint(name: str, tmp_path: Path) -> None:
     assert observer.weights == "checkpoint"
     shuffled = psychophys.load_observer("learned", checkpoint=path, weights="shuffled", seed=1)
     assert shuffled.sha256 != observer.sha256
-    if name == "timm":
-        # To timm it is a file of weights like any other.
-        plain = psychophys.load_observer("test_resnet", weights="random")
-        assert plain.sha256 != observer.sha256
 
 
 def test_kernels_are_discs_and_strides_one() -> None:
@@ -449,6 +536,79 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def write(path: Path, settings: dict, **changes: object) -> Path:
+    """A checkpoint whose description is not what :func:`save_learned` writes."""
+    record = {"name": "supervised-a", "architecture": "dense", "settings": settings, "input_size": [8, 8]}
+    record |= {"mean": [0.5], "std": [0.5], "seed": 0, "step": 3, **changes}
+    torch.save({"state_dict": dense((64, 8, 4)).state_dict(), "psychophys": record}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": "x"}, {"step": 2**70}, {"seed": -1}, {"name": 5}, {"name": "supervised-\x1b[31m"},
+        {"name": "resnet18"}, {"mean": 0.5}, {"std": [0.0]}, {"std": [0.5] * 3}, {"input_size": [8]},
+        {"input_size": [8, 10**9]}, {"architecture": "nonsense"}, {"settings": {"widths": [10**6, 10**7]}},
+        {"settings": {"widths": "ab"}}, {"architecture": "timm", "settings": {"model": "hf-hub:no/such",
+        "classes": 2, "channels": 1}}, {"architecture": "timm", "settings": {"model": "test_resnet",
+        "classes": 10**12, "channels": 1}},
+    ],
+)  # fmt: skip
+def test_descriptions_that_cannot_be_are_refused(
+    changes: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reach(*_: object, **__: object) -> None:
+        raise AssertionError("a checkpoint must not reach the network")
+
+    monkeypatch.setattr("socket.create_connection", reach)
+    good = write(tmp_path / "good.pth", {"widths": [64, 8, 4]})
+    assert psychophys.load_observer("learned", checkpoint=good).step == 3
+    bad = write(tmp_path / "bad.pth", {"widths": [64, 8, 4]}, **changes)
+    with pytest.raises(ModelError, match="not of a network trained by psychophys"):
+        psychophys.load_observer("learned", checkpoint=bad)
+
+
+# Resuming.
+
+
+def test_checkpoints_of_other_settings_are_not_overwritten(tmp_path: Path) -> None:
+    shared = {"conditions": ("frequency",), "runs": 1, "steps": 10, "snapshots": 2, "checkpoints": tmp_path}
+    for batch in (16, 32):
+        psychophys.learn("supervised", batch=batch, **shared)
+    assert len(list(tmp_path.iterdir())) == 2 * 3
+
+
+def test_random_draws_are_the_trainings_own() -> None:
+    """Dropout is drawn from the seed, and the caller's random state stays as it is."""
+    settings = classifier.Settings(
+        conditions=("upright",), runs=1, steps=40, batch=4, snapshots=2, network="rexnet_100"
+    )
+    losses = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        expected = torch.rand(1, generator=torch.Generator().manual_seed(state))
+        (training,) = classifier.plan_classifier(settings)
+        going = training.train(torch.device("cpu"), lambda _: None)
+        losses.append([next(going).notes["loss"], next(going).notes["loss"]])
+        assert torch.rand(1) == expected
+    assert losses[0] == losses[1]
+
+
+def test_the_command_line_does_not_lose_other_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["learn", "supervised", "--runs", "1", "--batch", "16", "--steps", "10", "--snapshots", "2", "-q"]
+    assert cli._run([*words, "--conditions", "frequency"], debug=False) == 0
+    before = Path("supervised.parquet").read_bytes()
+    assert cli._run([*words, "--conditions", "uniform"], debug=False) == 2
+    assert "holds 1 trainings that are not asked for now" in capsys.readouterr().err
+    assert Path("supervised.parquet").read_bytes() == before
+    assert cli._run([*words, "--conditions", "frequency,uniform"], debug=False) == 0
+    assert len(psychophys.read("supervised.parquet").runs) == 6
+
+
 # Errors.
 
 
@@ -457,8 +617,13 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     [
         ("supervised", {"conditions": ("frequent",)}, "Did you mean frequency"),
         ("supervised", {"conditions": ()}, "no conditions"),
-        ("supervised", {"depths": ("1",)}, "experiment supervised has no setting depths"),
+        ("supervised", {"depths": ("1",)}, "experiment supervised has no depths"),
         ("supervised", {"batch": 1}, "batch 1"),
+        ("supervised", {"batch": "16"}, "batch '16'"),
+        ("supervised", {"steps": 20.5}, "steps 20.5"),
+        ("supervised", {"conditions": "frequent"}, "Did you mean frequency"),
+        ("autoencoder", {"learning_rate": "a"}, "learning_rate 'a'"),
+        ("classifier", {"network": "test_resnet.nonsense"}, "unknown network"),
         ("supervised", {"steps": 3}, "steps 3"),
         ("supervised", {"learning_rate": float("nan")}, "learning rate nan"),
         ("rearing", {"conditions": ("first", "last")}, "unknown condition 'last'"),
@@ -485,6 +650,20 @@ def test_training_that_diverges_says_so() -> None:
         )
 
 
+def test_trainings_that_learned_nothing_are_named() -> None:
+    found = psychophys.learn("autoencoder", learning_rate=1.0, runs=1, batch=16, steps=60, snapshots=2)
+    said = findings(found).sentences
+    assert any("has learned nothing" in sentence for sentence in said)
+    psychophys.plot_learning(found)
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "no" / "such", tmp_path / "file"):
+        with pytest.raises(UsageError):
+            psychophys.learn("supervised", runs=1, checkpoints=folder)
+
+
 def test_tables_of_something_else_are_refused(tmp_path: Path) -> None:
     other = psychophys.measure(
         "test_resnet", weights="random", values=2, layers="fc", parameters={"phase": 1}
@@ -504,7 +683,7 @@ def test_the_command_line_learns_and_measures_a_checkpoint(
     words = [
         "learn",
         "supervised",
-        "--condition",
+        "--conditions",
         "frequency",
         "--runs",
         "1",
@@ -527,8 +706,8 @@ def test_the_command_line_learns_and_measures_a_checkpoint(
     )
     for wrong, why in (
         ([*words, "--modes", "m.parquet"], "Only linear has half-times"),
-        ([*words, "--depth", "1"], "has no setting depths"),
-        (["learn", "linear", "--batch", "3"], "has no setting batch"),
+        ([*words, "--depths", "1"], "has no depths"),
+        (["learn", "linear", "--batch", "3"], "has no batch"),
         (["sweep", "learned"], "learned without a checkpoint"),
     ):
         capsys.readouterr()
@@ -539,7 +718,7 @@ def test_the_command_line_learns_and_measures_a_checkpoint(
 
 
 def test_curves_are_in_the_order_of_their_values() -> None:
-    found = psychophys.learn("supervised", conditions=("uniform",), runs=1, batch=64, steps=10, checkpoints=2)
+    found = psychophys.learn("supervised", conditions=("uniform",), runs=1, batch=64, steps=10, snapshots=2)
     every = curves(found.thresholds, layer="layer1")
     assert all(isinstance(curve, Curve) for curve in every)
     assert all((np.diff(curve.value) > 0).all() for curve in every)

@@ -36,7 +36,7 @@ from psychophys.learning.training import Learned, run_trainings
 from psychophys.plots_learning import plot_learning
 
 RATE = 0.05
-SMALL = Settings(depths=("1", "2"), runs=2, patch=8, steps=400, checkpoints=4)
+SMALL = Settings(depths=("1", "2"), runs=2, patch=8, steps=400, snapshots=4)
 
 
 def packaged_photographs() -> Photographs:
@@ -229,7 +229,7 @@ def test_thresholds_develop_over_training_in_one_table(learned: Learned) -> None
     assert set(frame["seed"]) == {0, 1}
     assert set(frame["weights"]) == {"given"}
     for _, part in frame.groupby(["model", "seed"]):
-        assert part["step"].nunique() == part["run_id"].nunique() == SMALL.checkpoints
+        assert part["step"].nunique() == part["run_id"].nunique() == SMALL.snapshots
         assert part["step"].max() == SMALL.steps
         mean = part.groupby("step")["sensitivity"].mean()
         assert mean.is_monotonic_increasing
@@ -293,7 +293,7 @@ def test_finished_trainings_are_not_made_again(
 
 
 def test_checkpoints_are_made_again_where_they_are_gone(tmp_path: Path) -> None:
-    settings = Settings(depths=("3", "tied"), runs=1, patch=8, steps=300, checkpoints=3)
+    settings = Settings(depths=("3", "tied"), runs=1, patch=8, steps=300, snapshots=3)
     found = learn_linear(settings, folder=tmp_path)
     frame = found.thresholds.to_pandas()
     assert sorted(map(str, tmp_path.iterdir())) == sorted(frame["checkpoint"].unique())
@@ -372,9 +372,7 @@ def test_images_without_contrast_are_refused(tmp_path: Path) -> None:
 
 
 def test_three_uniform_layers_have_no_prediction() -> None:
-    found = psychophys.learn(
-        "linear", depths=("3",), runs=1, patch=8, steps=100, init="uniform", checkpoints=3
-    )
+    found = psychophys.learn("linear", depths=("3",), runs=1, patch=8, steps=100, init="uniform", snapshots=3)
     modes = found.modes.to_pandas()
     assert modes["predicted_half_time"].isna().all()
     assert all(point[2] is None for point in json.loads(modes["curve"].iloc[0]))
@@ -409,7 +407,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_line_learns_draws_and_goes_on(tmp_path: Path) -> None:
-    words = ["linear", "--quick", "--depth", "1,tied", "--figure", "f.png", "--checkpoints", "weights"]
+    words = ["linear", "--quick", "--depths", "1,tied", "--figure", "f.png", "--checkpoints", "weights"]
     done = command(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     assert not done.stdout
@@ -431,7 +429,7 @@ def test_the_command_line_says_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     for words, said in (
         (["liner"], "Did you mean linear?"),
-        (["linear", "--depth", "1,5"], "unknown depth '5'"),
+        (["linear", "--depths", "1,5"], "unknown depth '5'"),
         (["linear", "-o", "a.parquet", "--modes", "a.parquet"], "name one file"),
         (["linear", "--checkpoints", "no/such"], "does not exist"),
     ):

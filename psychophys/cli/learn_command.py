@@ -25,7 +25,7 @@ def learn(
         Count, typer.Option(help="Trainings of each, seeds from --seed on.", show_default="5")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of images and initial weights.")] = 0,
-    condition: Annotated[
+    conditions: Annotated[
         Text, typer.Option(help="Some of the experiment's conditions, with commas.", show_default=_OWN)
     ] = None,
     images: Annotated[
@@ -33,10 +33,13 @@ def learn(
     ] = None,
     steps: Annotated[Count, typer.Option(help="Of gradient descent.", show_default=_OWN)] = None,
     batch: Annotated[Count, typer.Option(help="Images in a step; not of linear.", show_default=_OWN)] = None,
+    snapshots: Annotated[
+        Count, typer.Option(help="How many steps thresholds are measured at.", show_default=_OWN)
+    ] = None,
     learning_rate: Annotated[
         Number, typer.Option(help="Of linear: times the largest eigenvalue.", show_default=_OWN)
     ] = None,
-    depth: Annotated[
+    depths: Annotated[
         Text, typer.Option(help="Layers of linear: some of 1, 2, 3, tied.", show_default="1,2,3,tied")
     ] = None,
     patch: Annotated[
@@ -85,12 +88,15 @@ def learn(
 ) -> None:
     """Train networks here, and measure what they can tell apart on the way.
 
+    linear: autoencoders of image patches, against theory. supervised: is it frequency or information that
+    makes sensitivity? autoencoder, classifier: photographs upright, or turned by 45 deg. rearing: worlds that
+    change.
     Begun again with a Parquet output, it skips the runs that are in it already.
 
     \b
     Examples:
       psychophys learn linear --quick
-      psychophys learn supervised --condition frequency,labels-flipped --figure supervised.png
+      psychophys learn supervised --conditions frequency,labels-flipped --figure supervised.png
       psychophys learn autoencoder --images photographs/ --checkpoints weights/
       psychophys measure learned --checkpoint 'weights/*-seed0-*.pth' --dimension orientation
     """
@@ -99,8 +105,16 @@ def learn(
 
     if output is not None and not output:
         raise UsageError("output ''", "Give FILE.parquet, .csv or .jsonl, or -.")
-    given: dict[str, Any] = {"runs": runs, "seed": seed, "conditions": condition, "steps": steps}
+    given: dict[str, Any] = {"runs": runs, "seed": seed, "conditions": conditions, "steps": steps}
+    given |= {"snapshots": snapshots}
     given |= {"images": tuple(map(str, images or [])), "batch": batch, "learning_rate": learning_rate}
-    given |= {"depths": depth, "patch": patch, "init": init, "noise": noise, "network": network, "task": task}
+    given |= {
+        "depths": depths,
+        "patch": patch,
+        "init": init,
+        "noise": noise,
+        "network": network,
+        "task": task,
+    }
     outputs = learning.Outputs(output or "", file_format, modes, checkpoints, figure)
     learning.learn(experiment, given, learning.Manner(device, quick, quiet), outputs)

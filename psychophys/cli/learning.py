@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,24 @@ from psychophys.cli.commands import Sink
 from psychophys.cli.display import number, progress_bar
 from psychophys.errors import UsageError
 from psychophys.learning import findings, get_experiment
-from psychophys.learning.training import Learned, modes_beside, read_learned, run_trainings
+from psychophys.learning.training import (
+    Learned,
+    Training,
+    make_folder,
+    modes_beside,
+    read_learned,
+    run_trainings,
+    trainings_in,
+)
 from psychophys.learning.trends import Findings
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_learning import plot_learning
 from psychophys.tables import check_output
+
+EVEN = 0.15
+"""Of an interval, how far its middle may be from the mean for a plus-minus."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +84,28 @@ class Outputs:
         if self.figure is not None:
             check_figure(self.figure)
         if self.folder is not None:
-            _check_folder(self.folder)
+            make_folder(self.folder)
 
-    def previous(self) -> Learned | None:
-        """What an earlier call left; None where there is nothing of use."""
+    def previous(self, trainings: Sequence[Training]) -> Learned | None:
+        """What an earlier call left; None where there is nothing of use.
+
+        Raises
+        ------
+        UsageError
+            If it holds trainings that are not asked for now, and would be lost.
+        """
         if self.output == "-":
             return None
         try:
-            return read_learned(self.output, self.modes_path)
+            found = read_learned(self.output, self.modes_path)
         except (UsageError, OSError):
             return None
+        if lost := trainings_in(found.thresholds) - {training.identifier for training in trainings}:
+            raise UsageError(
+                f"output {self.output!r} holds {len(lost)} trainings that are not asked for now",
+                "Give another --output, or remove the file.",
+            )
+        return found
 
     def write(self, learned: Learned) -> None:
         """Write all that there is so far."""
@@ -91,16 +115,10 @@ class Outputs:
             learned.thresholds.write(self.output, self.file_format)
 
 
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--checkpoints {str(folder)!r} is not a directory", "Give another path.")
-    check_output(folder / "step.parquet" if folder.is_dir() else folder.with_name("step.parquet"))
-
-
 def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) -> None:
     """Train, write after each training, then print what the experiment comes to."""
     experiment = get_experiment(name)
-    settings = experiment.settle(_split(given), manner.quick)
+    settings = experiment.settle(_known(given), manner.quick)
     pick_device(manner.device)
     if outputs.modes is not None and not experiment.has_modes:
         raise UsageError(f"--modes with experiment {name}", "Only linear has half-times.")
@@ -109,12 +127,13 @@ def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) ->
     keep_freed_memory()
     console = Console(stderr=True)
     trainings = experiment.plan(settings)
+    previous = outputs.previous(trainings)
     with progress_bar(console, manner.quiet, "steps") as progress:
         learned = run_trainings(
             trainings,
             device=manner.device,
             folder=outputs.folder,
-            previous=outputs.previous(),
+            previous=previous,
             finished=outputs.write,
             progress=lambda done, total: progress(name, done, total),
         )
@@ -128,7 +147,7 @@ def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) ->
         _report(console, learned, outputs)
 
 
-def _split(given: dict[str, Any]) -> dict[str, Any]:
+def _known(given: dict[str, Any]) -> dict[str, Any]:
     """What was given, with lists that are written with commas as tuples."""
     chosen = {key: value for key, value in given.items() if value is not None and value != ()}
     for key in ("depths", "conditions"):
@@ -172,9 +191,11 @@ def _cell(row: pd.Series, name: str) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
-    if np.isfinite(low := row.get(f"{name}_low", np.nan)) and value > low:
-        # By Student's t, the interval lies evenly about the mean.
-        half = value - low
-        digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 3))
+    low, high = (row.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
+    if not low < value < high:
+        return number(float(value))
+    half = (high - low) / 2
+    digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 3))
+    if abs(high + low - 2 * value) < EVEN * half:
         return f"{value:.{digits}f} ± {half:.{digits}f}"
-    return number(float(value))
+    return f"{value:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from psychophys.errors import UsageError, unknown
 from psychophys.learning import autoencoder, classifier, linear_plan, rearing, supervised
@@ -14,6 +15,9 @@ from psychophys.learning.linear_run import plan_linear
 from psychophys.learning.training import Learned, Training, run_trainings
 from psychophys.learning.trends import Findings
 
+WORSE = 1.05
+"""Last loss over the first, beyond which nothing was learned."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -21,8 +25,6 @@ class Experiment:
 
     Attributes
     ----------
-    source
-        What it is after.
     settings
         Makes its settings of keywords: a dataclass.
     plan
@@ -36,8 +38,6 @@ class Experiment:
     """
 
     name: str
-    summary: str
-    source: str
     settings: Callable[..., Any]
     plan: Callable[[Any], list[Training]]
     find: Callable[[Learned], Findings]
@@ -52,64 +52,72 @@ class Experiment:
         UsageError
             For an impossible value, or a setting that the experiment does not have.
         """
-        known = [field.name for field in fields(self.settings)]  # type: ignore[arg-type]
+        kinds = get_type_hints(self.settings)
         for name in given:
-            if name not in known:
+            if name not in kinds:
                 raise UsageError(
-                    f"experiment {self.name} has no setting {name}", f"It has {', '.join(sorted(known))}."
+                    f"experiment {self.name} has no {name}", f"It has {', '.join(sorted(kinds))}."
                 )
-        return self.settings(**{**(self.quick if quick else {}), **given})
+        typed = {name: _typed(name, value, kinds[name]) for name, value in given.items()}
+        return self.settings(**{**(self.quick if quick else {}), **typed})
 
 
-_BENJAMIN = "Benjamin et al. 2022"
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """A value of the kind that a setting has; one word stands for a list of it."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if kind is int or kind == int | None:
+        fits, words = whole or (value is None and kind is not int), "a whole number"
+    elif kind is float:
+        fits, words = isinstance(value, Real) and not isinstance(value, bool), "a number"
+    elif kind is str:
+        fits, words = isinstance(value, str), "a name"
+    else:
+        value = (value,) if isinstance(value, str | Path) else value
+        fits = isinstance(value, Sequence) and all(isinstance(part, str | Path) for part in value)
+        words = "names"
+    if not fits:
+        raise UsageError(f"{name} {value!r}", f"Give {words}.")
+    return tuple(map(str, value)) if words == "names" else value
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         Experiment(
             "linear",
-            "linear autoencoders of natural image patches, against their closed forms",
-            f"Saxe, McClelland & Ganguli 2014, arXiv:1312.6120; {_BENJAMIN}, fig. 5",
             linear_plan.Settings,
             plan_linear,
             find_linear,
-            {"runs": 2, "patch": 8, "checkpoints": 8},
+            {"runs": 2, "patch": 8, "snapshots": 8},
             has_modes=True,
         ),
         Experiment(
             "supervised",
-            "orientation classifiers: frequency against information about the label",
-            f"{_BENJAMIN}, fig. 6",
             supervised.Settings,
             supervised.plan_supervised,
             supervised.find_supervised,
-            {"runs": 2, "batch": 512, "steps": 80, "checkpoints": 4},
+            {"runs": 2, "batch": 512, "steps": 80, "snapshots": 4},
         ),
         Experiment(
             "autoencoder",
-            "denoising convolutional autoencoders of upright and of turned photographs",
-            f"{_BENJAMIN}",
             autoencoder.Settings,
             autoencoder.plan_autoencoder,
             autoencoder.find_autoencoder,
-            {"runs": 2, "steps": 120, "checkpoints": 2},
+            {"runs": 2, "steps": 120, "snapshots": 2},
         ),
         Experiment(
             "classifier",
-            "a network of timm's, trained from scratch on upright and on turned photographs",
-            f"{_BENJAMIN}, fig. 2; Henderson & Serences 2021",
             classifier.Settings,
             classifier.plan_classifier,
             classifier.find_classifier,
-            {"runs": 2, "steps": 60, "checkpoints": 2},
+            {"runs": 2, "steps": 60, "snapshots": 2},
         ),
         Experiment(
             "rearing",
-            "orientation classifiers whose world changes: switched statistics, bursts",
-            f"after {_BENJAMIN}, fig. 6",
             rearing.Settings,
             rearing.plan_rearing,
             rearing.find_rearing,
-            {"runs": 2, "batch": 512, "steps": 60, "checkpoints": 5},
+            {"runs": 2, "batch": 512, "steps": 60, "snapshots": 5},
         ),
     )
 }
@@ -127,7 +135,7 @@ def learn(
     *,
     quick: bool = False,
     device: str = "auto",
-    checkpoints_folder: str | Path | None = None,
+    checkpoints: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> Learned:
@@ -139,7 +147,7 @@ def learn(
         Name in ``EXPERIMENTS``.
     quick
         A small version, where nothing else is said.
-    checkpoints_folder
+    checkpoints
         Where weights are written, for every training and measured step:
         ``psychophys.measure("learned", checkpoint=FILE)`` reads them.
     progress
@@ -169,7 +177,7 @@ def learn(
     """
     chosen = get_experiment(experiment)
     trainings = chosen.plan(chosen.settle(settings, quick))
-    folder = None if checkpoints_folder is None else Path(checkpoints_folder)
+    folder = None if checkpoints is None else Path(checkpoints)
     return run_trainings(trainings, device=device, folder=folder, progress=progress)
 
 
@@ -183,4 +191,30 @@ def findings(learned: Learned) -> Findings:
     >>> list(psychophys.findings(learned).table["network"])
     ['frequency']
     """
-    return get_experiment(learned.experiment).find(learned)
+    if not len(learned.thresholds):
+        raise UsageError("there are no trainings", "Give some of `psychophys learn`.")
+    found = get_experiment(learned.experiment).find(learned)
+    return replace(found, sentences=[*found.sentences, *_failures(learned, found.layer)])
+
+
+def _failures(learned: Learned, layer: str) -> list[str]:
+    """Trainings that did not do what they were to."""
+    records = [one["learning"] | {"training": one["training"]} for one in learned.thresholds.runs.values()]
+    said = []
+    for training in dict.fromkeys(record["training"] for record in records):
+        own = [record for record in records if record["training"] == training]
+        losses = [record["loss"] for record in own if "loss" in record]
+        name = f"{own[0]['model']}, seed {own[0]['seed']}"
+        if losses and losses[-1] > WORSE * losses[0]:
+            said.append(
+                f"{name}, has learned nothing: its loss went from {losses[0]:.3g} to {losses[-1]:.3g}."
+            )
+    frame = learned.thresholds.to_pandas()
+    dead = frame[
+        (frame["layer"] == layer) & (frame["step"] == frame["step"].max()) & (frame["sensitivity"] == 0)
+    ]
+    said += [
+        f"{model}, seed {seed}, does not respond in {layer} at the last step, and is left out there."
+        for model, seed in dict.fromkeys(zip(dead["model"], dead["seed"], strict=True))
+    ]
+    return said

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from psychophys.errors import UsageError
+from psychophys.learning.trends import interval
 from psychophys.results import Results
 
 Array = NDArray[np.float64]
@@ -48,7 +47,7 @@ def acuity(results: Results, criterion: float | None = None) -> pd.DataFrame:
     Examples
     --------
     >>> import psychophys
-    >>> thresholds = psychophys.learn("linear", depths=("1",), runs=1, patch=8, checkpoints=4).thresholds
+    >>> thresholds = psychophys.learn("linear", depths=("1",), runs=1, patch=8, snapshots=4).thresholds
     >>> list(psychophys.acuity(thresholds)["model"])
     ['linear-depth1', 'linear-depth1', 'linear-depth1', 'linear-depth1']
     """
@@ -120,7 +119,7 @@ def power_law(acuities: pd.DataFrame, confidence: float = 0.95) -> PowerLaw:
         for _, run in acuities.groupby("seed")
     ]
     each = [exponent for exponent in fits if np.isfinite(exponent)]
-    low, high = _interval(each, confidence)
+    low, high = interval(each, confidence)
     return PowerLaw(float(np.mean(each)) if each else float("nan"), low, high, tuple(each))
 
 
@@ -130,10 +129,3 @@ def growth(steps: Array, acuities: Array) -> float:
     if known.sum() < FEWEST_STEPS:
         return float("nan")
     return float(np.polyfit(np.log(steps[known]), np.log(acuities[known]), 1)[0])
-
-
-def _interval(numbers: Sequence[float], confidence: float) -> tuple[float, float]:
-    if len(numbers) < 2:
-        return float("nan"), float("nan")
-    half = stats.t.ppf(0.5 + confidence / 2, len(numbers) - 1) * stats.sem(numbers)
-    return float(np.mean(numbers) - half), float(np.mean(numbers) + half)

@@ -28,7 +28,19 @@ from psychophys.learning.training import (
     seeded,
     spread_steps,
 )
-from psychophys.learning.trends import Curve, Findings, curves, ratio, shift_deg, told, trend, with_interval
+from psychophys.learning.trends import (
+    Curve,
+    Findings,
+    curves,
+    nearest_turn,
+    ratio,
+    share,
+    shift_deg,
+    told,
+    trend,
+    with_interval,
+    with_turns,
+)
 from psychophys.spec import Measurement, plan
 
 Array = NDArray[np.float64]
@@ -64,7 +76,7 @@ class Settings:
         Crops in a step.
     learning_rate
         Of Adam.
-    checkpoints
+    snapshots
         How many steps thresholds are measured at besides step 0.
     """
 
@@ -76,7 +88,7 @@ class Settings:
     batch: int = 64
     learning_rate: float = 0.003
     steps: int = 800
-    checkpoints: int = 6
+    snapshots: int = 6
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
@@ -89,7 +101,7 @@ class Settings:
                 "batch": (self.batch, 1, 4096),
                 "learning rate": (self.learning_rate, 1e-6, 1),
                 "steps": (self.steps, 2 * FIRST_STEP, 1_000_000),
-                "checkpoints": (self.checkpoints, 2, 1000),
+                "snapshots": (self.snapshots, 2, 1000),
             }
         )
 
@@ -103,7 +115,7 @@ def plan_autoencoder(settings: Settings) -> list[Training]:
         For images that cannot be used.
     """
     photographs = load_photographs(settings.images, shorter_side=crops.SHORTER_SIDE)
-    steps = spread_steps(FIRST_STEP, settings.steps, settings.checkpoints)
+    steps = spread_steps(FIRST_STEP, settings.steps, settings.snapshots)
     record = {
         "photographs_sha256": photographs.sha256,
         "crops": CROPS,
@@ -190,36 +202,43 @@ def find_autoencoder(learned: Learned) -> Findings:
     """
     every = curves(learned.thresholds)
     last = max(c.step for c in every)
-    rows = []
-    for layer in dict.fromkeys(c.layer for c in every):
-        end = {(c.model, c.seed): c for c in every if c.layer == layer and c.step == last}
-        pairs = [
-            (_share(end[_name("upright"), seed]), _share(end[_name("rotated"), seed]))
-            for model, seed in end
-            if model == _name("upright") and (_name("rotated"), seed) in end
-        ]
-        row: dict[str, Any] = {"layer": layer}
-        for name in ANGLES:
-            row |= with_interval(name, [ratio(c) for (model, _), c in end.items() if model == _name(name)])
-        row |= with_interval("shift (deg)", [shift_deg(*pair) for pair in pairs])
-        rows.append({**row, **with_interval("of means (deg)", jackknife_shifts(pairs))})
+    rows = [
+        _row(layer, [c for c in every if c.layer == layer], last)
+        for layer in dict.fromkeys(c.layer for c in every)
+    ]
     final = rows[-1]["layer"]
     return Findings(
-        f"cardinal over oblique sensitivity at step {last}, and how far the curve turns with the photographs",
+        f"cardinal over oblique sensitivity at steps 0 and {last}, and how far the curve turns",
         pd.DataFrame(rows),
-        _sentences(rows[-1]),
+        [*_sentences(rows[-1]), *_frequencies(curves(learned.thresholds, "frequency", final))],
         trend([c for c in every if c.layer == final], ratio),
         "cardinal over oblique sensitivity",
         final,
     )
 
 
+def _row(layer: str, own: Sequence[Curve], last: int) -> dict[str, Any]:
+    end = {(c.model, c.seed): c for c in own if c.step == last}
+    pairs = [
+        (share(end[_name("upright"), seed]), share(end[_name("rotated"), seed]))
+        for model, seed in end
+        if model == _name("upright") and (_name("rotated"), seed) in end
+    ]
+    pairs = [pair for pair in pairs if np.isfinite(pair).all()]
+    # Both conditions begin with the same weights.
+    before = {c.seed: ratio(c) for c in own if c.step == 0}
+    row: dict[str, Any] = {"layer": layer, **with_interval("untrained", list(before.values()), log=True)}
+    for name in ANGLES:
+        found = [ratio(c) for (model, _), c in end.items() if model == _name(name)]
+        row |= with_interval(name, found, log=True)
+    pseudo = jackknife_shifts(pairs)
+    centre = float(pseudo.mean()) if len(pseudo) else 0.0
+    row |= with_turns("shift (deg)", np.array([shift_deg(*pair) for pair in pairs]), centre)
+    return {**row, **with_turns("of means (deg)", pseudo, centre)}
+
+
 def _name(condition: str) -> str:
     return f"autoencoder-{condition}"
-
-
-def _share(curve: Curve) -> Array:
-    return np.asarray(curve.sensitivity / curve.sensitivity.mean())
 
 
 def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
@@ -240,22 +259,40 @@ def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
             for left in range(count)
         ]
     )
-    # The shortest way round: shifts of nearly 90 deg either way are near.
-    apart = (without - whole + 90) % 180 - 90
-    return np.asarray(whole - (count - 1) * apart)
+    return np.asarray(whole - (count - 1) * nearest_turn(without - whole))
 
 
 def _sentences(row: Mapping[str, Any]) -> list[str]:
     said = [
         f"Trained on {name} photographs, the {row['layer']} is {told(row, name, '.2f')} times as sensitive "
-        "at cardinal as at oblique orientations."
+        f"at cardinal as at oblique orientations; untrained, {told(row, 'untrained', '.2f')}."
         for name in ANGLES
         if np.isfinite(row[name])
     ]
-    if np.isfinite(row["shift (deg)"]):
-        turned = ANGLES["rotated"] - ANGLES["upright"]
+    turned = f"The photographs were turned by {ANGLES['rotated'] - ANGLES['upright']:.0f} deg;"
+    if np.isfinite(row["of means (deg)"]):
         said.append(
-            f"The photographs were turned by {turned:.0f} deg; the curve of sensitivity turns by "
-            f"{told(row, 'shift (deg)', '.1f')} deg."
+            f"{turned} the mean curve of sensitivity turns by {told(row, 'of means (deg)', '.1f')} deg."
         )
+    elif all(np.isfinite(row[name]) for name in ANGLES):
+        said.append(f"{turned} whether the curve of sensitivity turns cannot be told from these runs.")
     return said
+
+
+def _frequencies(every: Sequence[Curve]) -> list[str]:
+    """Where the final layer tells frequencies apart first: half of the sensitivity of the last step."""
+    if not every:
+        return []
+    last = max(c.step for c in every)
+    low: list[int] = []
+    high: list[int] = []
+    for curve in (c for c in every if c.step == last):
+        run = [c for c in every if (c.model, c.seed) == (curve.model, curve.seed)]
+        for place, found in ((0, low), (-1, high)):
+            half = curve.sensitivity[place] / 2
+            found.append(min(c.step for c in run if c.step > 0 and c.sensitivity[place] >= half))
+    ends = every[0].value
+    return [
+        f"Half of the last sensitivity to frequency is there by step {np.median(low):.0f} at {ends[0]:.1f} "
+        f"cycles/image, and by step {np.median(high):.0f} at {ends[-1]:.1f} (medians over runs)."
+    ]

@@ -33,6 +33,7 @@ from psychophys.learning.training import (
     Snapshot,
     Training,
     check_limits,
+    drawing,
     seeded,
     spread_steps,
 )
@@ -49,6 +50,7 @@ FREQUENCIES = (4.0, 8.0)
 GREY, CONTRAST = 0.5, 0.25
 """Pixel values that are 0 and 1 unit to the network."""
 WEIGHT_DECAY = 0.02
+STEPS_OF_A_SEED = 1_000_000
 NOISE_LEVEL = 0.1
 
 
@@ -74,7 +76,7 @@ class Settings:
         Crops in a step.
     learning_rate
         Of AdamW.
-    checkpoints
+    snapshots
         How many steps thresholds are measured at besides step 0.
     """
 
@@ -87,14 +89,14 @@ class Settings:
     batch: int = 64
     learning_rate: float = 0.001
     steps: int = 300
-    checkpoints: int = 4
+    snapshots: int = 4
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
         check_conditions(self.conditions, tuple(ANGLES))
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
-        if not timm.is_model(self.network):
+        if "." in self.network or not timm.is_model(self.network):
             raise unknown("network", self.network, timm.list_models(), "See `psychophys models`.")
         if self.task == "labels" and not self.images:
             raise UsageError(
@@ -103,11 +105,11 @@ class Settings:
         check_limits(
             {
                 "runs": (self.runs, 1, MOST_RUNS),
-                "seed": (self.seed, 0, 2**62),
+                "seed": (self.seed, 0, 2**40),
                 "batch": (self.batch, 2, 4096),
                 "learning rate": (self.learning_rate, 1e-6, 1),
-                "steps": (self.steps, 2 * FIRST_STEP, 1_000_000),
-                "checkpoints": (self.checkpoints, 2, 1000),
+                "steps": (self.steps, 2 * FIRST_STEP, STEPS_OF_A_SEED),
+                "snapshots": (self.snapshots, 2, 1000),
             }
         )
 
@@ -129,7 +131,7 @@ def plan_classifier(settings: Settings) -> list[Training]:
         )
     plain = {"model": settings.network, "classes": classes, "channels": 1}
     _try(plain)
-    steps = spread_steps(FIRST_STEP, settings.steps, settings.checkpoints)
+    steps = spread_steps(FIRST_STEP, settings.steps, settings.snapshots)
     record = {
         "network": settings.network,
         "task": settings.task,
@@ -156,7 +158,8 @@ def plan_classifier(settings: Settings) -> list[Training]:
 
 def _try(plain: Mapping[str, Any]) -> None:
     try:
-        from_timm(**plain).train()(torch.zeros(2, 1, SIDE, SIDE))
+        with drawing(0):
+            from_timm(**plain).train()(torch.zeros(2, 1, SIDE, SIDE))
     except Exception as error:
         words = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(
@@ -201,7 +204,9 @@ def _train(
             some, wanted = _turned(some, turns), turns
         # In training, a pass changes the statistics of batch normalisation.
         before = copy.deepcopy(network) if step in steps else None
-        logits = network(some)
+        # Dropout and the like are drawn alike in every condition.
+        with drawing(seed * STEPS_OF_A_SEED + step):
+            logits = network(some)
         loss = functional.cross_entropy(logits, wanted)
         if before is not None:
             right = float((logits.argmax(dim=1) == wanted).float().mean())
@@ -232,10 +237,10 @@ def find_classifier(learned: Learned) -> Findings:
         own = [c for c in every if c.layer == layer]
         end = {(c.model, c.seed): ratio(c) for c in own if c.step == last}
         before = {c.seed: ratio(c) for c in own if c.step == 0}
-        row: dict[str, Any] = {"layer": layer, **with_interval("untrained", list(before.values()))}
+        row: dict[str, Any] = {"layer": layer, **with_interval("untrained", list(before.values()), log=True)}
         for name in ANGLES:
             found = [value for (model, _), value in end.items() if model == f"classifier-{name}"]
-            row |= with_interval(name, found)
+            row |= with_interval(name, found, log=True)
         apart = [_apart(end, seed) for seed in before]
         rows.append({**row, **with_interval("difference", apart)})
     final = rows[-1]["layer"]
@@ -252,13 +257,14 @@ def find_classifier(learned: Learned) -> Findings:
 def _apart(ratios: Mapping[tuple[str, int], float], seed: int) -> float:
     """Of the logarithms of the two conditions; NaN where one is not there."""
     upright, rotated = (ratios.get((f"classifier-{name}", seed), np.nan) for name in ANGLES)
-    return float(np.log(upright / rotated))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.log(upright) - np.log(rotated))
 
 
 def _sentences(rows: list[dict[str, Any]]) -> list[str]:
     known = [row for row in rows if np.isfinite(row["difference_low"])]
     if not known:
-        return ["Differences have intervals with two or more runs of both conditions."]
+        return ["Differences have intervals with two or more runs of both conditions that have learned."]
     higher = [row for row in known if row["difference_low"] > 0]
     lower = [row for row in known if row["difference_high"] < 0]
     said = [

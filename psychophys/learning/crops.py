@@ -1,8 +1,10 @@
-"""Round crops of photographs, upright or turned, that differ in nothing but their orientation.
+"""Round crops of photographs, upright or turned, that differ in little but their orientation.
 
-Photographs are read at twice the scale and every crop is interpolated from them, whatever its angle, so that
-turned crops are as sharp as upright ones. Crops of one seed have the same places at every angle, and are cut
-by a soft-edged disc, whose edge has no orientation. What is left of the pixel grid is in both.
+Photographs are read at twice the scale and blurred alike in all directions, so that the pixels of a crop,
+which are fewer, stand for no finer pattern of another orientation. Every crop is interpolated from them,
+whatever its angle, so that turned crops are as sharp as upright ones: up to 8 cycles in 32 pixels, their
+power is the same within 1 %. Crops of one seed have the same places at every angle, and are cut by a
+soft-edged disc, whose edge has no orientation.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +26,8 @@ SHORTER_SIDE = 256
 """Pixels that photographs are scaled to."""
 SPACING = 2
 """Of a crop's pixels, in pixels of the photograph."""
+BLUR = 1.0
+"""Standard deviation in pixels of the photograph."""
 CHUNK = 256
 
 
@@ -55,7 +62,7 @@ def draw(photographs: Photographs, side: int, count: int, angle_deg: float, seed
     generator = torch.Generator().manual_seed(seed)
     x, y = _offsets(side, angle_deg)
     each = math.ceil(count / len(photographs.images))
-    parts = [_cut(torch.from_numpy(image), x, y, each, generator) for image in photographs.images]
+    parts = [_cut(blurred(image), x, y, each, generator) for image in photographs.images]
     order = torch.randperm(each * len(parts), generator=generator)[:count]
     labels = torch.tensor(photographs.labels).repeat_interleave(each)[order]
     images = torch.cat(parts)[order]
@@ -68,6 +75,11 @@ def window_of(side: int) -> Tensor:
     """The disc: 1 inside, 0 at the border, (side, side)."""
     along = (torch.arange(side) - (side - 1) / 2) / side
     return disc(along[None, :], along[:, None], 1.0)
+
+
+def blurred(image: NDArray[np.float32]) -> Tensor:
+    """Under a Gaussian of ``BLUR`` pixels: (H, W)."""
+    return torch.from_numpy(gaussian_filter(image, BLUR, mode="nearest"))
 
 
 def _offsets(side: int, angle_deg: float) -> tuple[Tensor, Tensor]:

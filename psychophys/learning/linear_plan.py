@@ -58,7 +58,7 @@ class Settings:
         time.
     steps
         Default: by the closed form, until the last of 20 modes is learned.
-    checkpoints
+    snapshots
         How many steps thresholds are measured at, spread over the logarithm of the step.
     """
 
@@ -70,7 +70,7 @@ class Settings:
     init: str = "balanced"
     learning_rate: float = 0.05
     steps: int | None = None
-    checkpoints: int = 12
+    snapshots: int = 12
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
@@ -87,7 +87,7 @@ class Settings:
                 "patch": (self.patch, *PATCH_SIDES),
                 "learning rate": (self.learning_rate, 1e-3, MOST_LEARNING_RATE),
                 "steps": (MOST_STEPS if self.steps is None else self.steps, 10, MOST_STEPS),
-                "checkpoints": (self.checkpoints, 2, 1000),
+                "snapshots": (self.snapshots, 2, 1000),
             }
         )
 
@@ -155,7 +155,7 @@ def _steps(settings: Settings, depth: Depth, rate: Array) -> tuple[int, ...]:
     times = theory.half_time(depth, np.full(len(rate), typical), rate)
     last = settings.steps or min(int(np.ceil(MARGIN[settings.init] * times[-1])), MOST_STEPS)
     first = min(max(float(times[1]), 1.0), last / 4)
-    return tuple(int(step) for step in np.unique(np.geomspace(first, last, settings.checkpoints).round()))
+    return tuple(int(step) for step in np.unique(np.geomspace(first, last, settings.snapshots).round()))
 
 
 def training_statistics(settings: Settings, photographs: Photographs, seed: int) -> Statistics:

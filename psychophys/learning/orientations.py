@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -202,7 +201,9 @@ def train(
         if step in steps:
             right = float((logits.argmax(dim=1).cpu() == true).float().mean())
             yield Snapshot(
-                _at(described, step), network.expanded(), {"loss": float(loss.detach()), "correct": right}
+                replace(described, step=step),
+                network.expanded(),
+                {"loss": float(loss.detach()), "correct": right},
             )
         if step < steps[-1]:
             slopes = torch.autograd.grad(loss, parameters)
@@ -210,11 +211,6 @@ def train(
                 for parameter, slope in zip(parameters, slopes, strict=True):
                     parameter.sub_(slope, alpha=learning_rate)
             advance(1)
-
-
-def _at(described: Described, step: int) -> Described:
-    values: Mapping[str, Any] = {**described.__dict__, "step": step}
-    return Described(**values)
 
 
 def _batch(

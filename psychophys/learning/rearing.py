@@ -14,26 +14,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from psychophys.learning import orientations
 from psychophys.learning.orientations import BINS, Schedule, World, peaked, uniform
 from psychophys.learning.supervised import check_conditions
 from psychophys.learning.training import MOST_RUNS, Advance, Learned, Snapshot, Training, check_limits
-from psychophys.learning.trends import Curve, Findings, at, curves, told, trend, with_interval
+from psychophys.learning.trends import Curve, Findings, at, curves, interval, told, trend, with_interval
 
+Array = NDArray[np.float64]
 LAYER = "layer1"
 BURST = 0.2
-"""Of the training."""
-STARTS = {"burst-early": 0.0, "burst-middle": 0.4, "burst-late": 0.8}
+"""Length of a burst, as a share of the training. What it does is measured at its end, and as long after."""
+STARTS = {"burst-early": 0.0, "burst-middle": 0.3, "burst-late": 0.6}
 """Where bursts begin, as a share of the training."""
+ENDS = ("at burst's end", "as long after")
+"""When the effect of a burst is told."""
 CONDITIONS = {
     "first": "90 deg is seen three times as often as 0, throughout",
     "second": "0 deg is seen three times as often as 90, throughout",
     "switched": "the first world, and from halfway the second",
     "even": "all are seen alike, throughout",
-    "burst-early": "all are seen alike, after a fifth of the training in the first world",
-    "burst-middle": "all are seen alike, but for the middle fifth of the training in the first world",
-    "burst-late": "all are seen alike, until the last fifth of the training in the first world",
+    "burst-early": "all are seen alike, but for a burst of the first world at the beginning",
+    "burst-middle": "all are seen alike, but for a burst of the first world from 0.3 of the training on",
+    "burst-late": "all are seen alike, but for a burst of the first world from 0.6 of the training on",
 }
 
 
@@ -49,8 +53,9 @@ class Settings:
         Trainings of each, with seeds from ``seed`` on. Networks of one seed begin with the same weights.
     batch
         Images in a step.
-    checkpoints
-        How many steps thresholds are measured at besides step 0, evenly spread.
+    snapshots
+        How many steps thresholds are measured at besides step 0, evenly spread; the switch, the ends of
+        bursts and as long after them are added.
     """
 
     conditions: tuple[str, ...] = tuple(CONDITIONS)
@@ -59,7 +64,7 @@ class Settings:
     batch: int = 1024
     learning_rate: float = 0.5
     steps: int = 300
-    checkpoints: int = 10
+    snapshots: int = 10
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
@@ -71,9 +76,15 @@ class Settings:
                 "batch": (self.batch, 16, 2**16),
                 "learning rate": (self.learning_rate, 1e-4, 10),
                 "steps": (self.steps, 10, 1_000_000),
-                "checkpoints": (self.checkpoints, 2, 1000),
+                "snapshots": (self.snapshots, 2, 1000),
             }
         )
+
+
+def burst(condition: str, steps: int) -> tuple[int, int, int]:
+    """First step of a burst, the first after it, and as long after that."""
+    begin, length = round(STARTS[condition] * steps), round(BURST * steps)
+    return begin, begin + length, begin + 2 * length
 
 
 def schedule(condition: str, steps: int) -> Schedule:
@@ -81,17 +92,24 @@ def schedule(condition: str, steps: int) -> Schedule:
     every = np.ones(BINS)
     first, second, even = World(peaked(90), every), World(peaked(0), every), World(uniform(), every)
     if condition in STARTS:
-        begin = STARTS[condition] * steps
-        return lambda step: first if begin <= step < begin + BURST * steps else even
+        begin, end, _ = burst(condition, steps)
+        return lambda step: first if begin <= step < end else even
     if condition == "switched":
-        return lambda step: first if step < steps / 2 else second
+        return lambda step: first if step < steps // 2 else second
     return lambda _: {"first": first, "second": second, "even": even}[condition]
+
+
+def measured_steps(steps: int, snapshots: int) -> tuple[int, ...]:
+    """Evenly spread, with the switch, the ends of bursts and as long after them."""
+    spread = {round(step) for step in np.linspace(0, steps, snapshots + 1)}
+    ends = {step for condition in STARTS for step in burst(condition, steps)[1:]}
+    return tuple(sorted(spread | ends | {steps // 2}))
 
 
 def plan_rearing(settings: Settings) -> list[Training]:
     """Every condition with every seed."""
     measurements = (orientations.thresholds_of_orientation(),)
-    steps = tuple(sorted({round(s) for s in np.linspace(0, settings.steps, settings.checkpoints + 1)}))
+    steps = measured_steps(settings.steps, settings.snapshots)
     record = {"batch": settings.batch, "learning_rate": settings.learning_rate, "burst": BURST}
     return [
         Training(
@@ -130,29 +148,29 @@ def bias(curve: Curve) -> float:
 def find_rearing(learned: Learned) -> Findings:
     """The first layer's bias to 90 deg, and what a world that is past has to do with it.
 
-    Everything is compared within a seed. ``left``: after the switch, how far the last bias is from that of a
-    network which saw the second world alone, over how far that of the first world is; after a burst, the last
-    bias less that of the even world, unless the burst ends there. ``largest``: the largest difference
-    from the even world at any step.
+    Everything is compared within a seed. After a burst: the bias less that of the even world, when the burst
+    ends (``at burst's end``) and as long after that (``as long after``). After the switch, ``left`` is how
+    far the last bias is from that of a network which saw the second world alone, over how far that of the
+    first world is: a ratio of means, with a jackknife's interval.
     """
     over = trend(curves(learned.thresholds, layer=LAYER), bias)
     over["condition"] = over["model"].str.removeprefix("rearing-")
-    last = over["step"].max()
-    whole = over.pivot_table(index=["seed", "step"], columns="condition", values="index")
-    end = whole.xs(last, level="step")
+    last = int(over["step"].max())
+    whole = over.pivot_table(index=["seed", "step"], columns="condition", values="index", dropna=False)
+    end = pd.DataFrame(whole.xs(last, level="step"))
     rows = []
     for name in (name for name in CONDITIONS if name in end):
-        row: dict[str, Any] = {"network": name, **_interval("bias", end[name])}
-        left = largest = pd.Series(np.nan, end.index)
-        if name == "switched" and {"first", "second"} <= set(end.columns):
-            left = (end[name] - end["second"]) / (end["first"] - end["second"])
-        if name in STARTS and "even" in end:
-            if STARTS[name] + BURST < 1:
-                left = end[name] - end["even"]
-            largest = (whole[name] - whole["even"]).groupby(level="seed").max()
-        rows.append({**row, **_interval("largest", largest), **_interval("left", left)})
+        row: dict[str, Any] = {"network": name, **with_interval("bias", end[name].to_numpy(float))}
+        for column, step in zip(ENDS, _ends(name, last), strict=True):
+            moved = np.array([])
+            if step in whole.index.get_level_values("step") and "even" in whole:
+                then = whole.xs(step, level="step")
+                moved = (then[name] - then["even"]).to_numpy(float)
+            row |= with_interval(column, moved)
+        switched = name == "switched" and {"first", "second"} <= set(end.columns)
+        rows.append({**row, **with_interval("left", _left(end) if switched else [])})
     return Findings(
-        f"log sensitivity at 90 over 0 deg in the first layer: at step {last}, largest after a burst, left",
+        f"log sensitivity at 90 over 0 deg in the first layer at step {last}; added by bursts; left",
         pd.DataFrame(rows),
         [sentence for row in rows if (sentence := _sentence(row))],
         over,
@@ -161,21 +179,34 @@ def find_rearing(learned: Learned) -> Findings:
     )
 
 
-def _interval(name: str, numbers: pd.Series) -> dict[str, float]:
-    return with_interval(name, numbers.to_numpy(float))
+def _ends(name: str, steps: int) -> tuple[int, int]:
+    """Steps at which a burst is told; -1 for other conditions."""
+    return burst(name, steps)[1:] if name in STARTS else (-1, -1)
+
+
+def _left(end: pd.DataFrame) -> Array:
+    """Pseudo-values of the share that is left of the first world; none where the worlds do not differ."""
+    above = (end["switched"] - end["second"]).to_numpy(float)
+    whole = (end["first"] - end["second"]).to_numpy(float)
+    known = np.isfinite(above) & np.isfinite(whole)
+    above, whole = above[known], whole[known]
+    if not interval(whole)[0] > 0:
+        return np.array([])
+    count, total = len(whole), above.sum() / whole.sum()
+    without = (above.sum() - above) / (whole.sum() - whole)
+    return np.asarray(count * total - (count - 1) * without)
 
 
 def _sentence(row: Mapping[str, Any]) -> str:
-    if row["network"] == "switched" and np.isfinite(row["left"]):
+    if np.isfinite(row["left"]):
         return (
             f"After the switch, {told(row, 'left', '.0%')} of the difference between the worlds is left: "
             "0 % is a network that forgot, 100 % one that learned nothing new."
         )
-    if not np.isfinite(row["largest"]):
+    if not np.isfinite(row[ENDS[0]]):
         return ""
-    moved = (
-        f"The {row['network'].removeprefix('burst-')} burst moves the bias by {told(row, 'largest', '.2f')}"
+    when = row["network"].removeprefix("burst-")
+    return (
+        f"The {when} burst has moved the bias by {told(row, ENDS[0], '.2f')} when it ends, and by "
+        f"{told(row, ENDS[1], '.2f')} as long after."
     )
-    if not np.isfinite(row["left"]):
-        return f"{moved} until the end, where it ends itself."
-    return f"{moved} at most; {told(row, 'left', '.2f')} is left at the end."

@@ -25,7 +25,16 @@ from psychophys.learning.training import (
     check_limits,
     spread_steps,
 )
-from psychophys.learning.trends import Curve, Findings, at, curves, rank_correlation, trend, with_interval
+from psychophys.learning.trends import (
+    Curve,
+    Findings,
+    at,
+    curves,
+    rank_correlation,
+    told,
+    trend,
+    with_interval,
+)
 
 Array = NDArray[np.float64]
 FIRST_STEP = 5
@@ -33,6 +42,8 @@ LAYER = "layer1"
 EARLY_GROWTH = 1.25
 SMALL_R = 0.3
 """Rank correlation that is not told as an order."""
+EVEN = 1.1
+"""Sensitivity at 90 deg over that at 0, within which it is told as even."""
 PAPER_A, PAPER_B = 0.15, 1.3
 """Of the label noise H = b (1 - a / p) in Benjamin et al. (2022); b = 1 is what balances."""
 
@@ -46,32 +57,55 @@ class Condition:
     world: Callable[[], World]
 
 
-def information(kept: Array, manner: str) -> Array:
-    """Bits that a label gives about its class, where all classes are alike: (K,) -> (K,).
+def information(world: World) -> Array:
+    """Bits that the labels give about each class: frequency times what one of its labels tells, (60,).
 
-    Parameters
-    ----------
-    kept
-        Share of labels that are right. Of a dropped label nothing is learned. A flipped one looks like any
-        other: the label is right with probability ``kept + (1 - kept) / 60``.
+    What a label tells of a class is the divergence of that class's labels from all labels. A flipped label
+    looks like any other: one is right with probability ``kept + (1 - kept) / 60``. A dropped one tells
+    nothing.
     """
-    every = np.log2(BINS)
-    if manner == "drop":
-        return np.asarray(kept * every)
-    wrong = (1 - np.asarray(kept, float)) / BINS
-    right = kept + wrong
-    rest = np.where(wrong > 0, wrong, 1.0)
-    return np.asarray(every + right * np.log2(right) + (BINS - 1) * rest * np.log2(rest) * (wrong > 0))
+    shown = world.frequency * world.kept
+    if world.manner == "drop":
+        return np.asarray(shown * np.log2(shown.sum() / shown))
+    return np.asarray(world.frequency * _divergence(world.kept, _label_frequency(world)))
 
 
-def kept_for(bits: Array) -> Array:
-    """Share of labels that must be right so that flipped labels give so many bits: the inverse."""
-    top = float(np.log2(BINS))
-    found = [
-        1.0 if wanted >= top else brentq(lambda k, w=wanted: float(information(k, "flip")) - w, 0, 1)
-        for wanted in bits
-    ]
-    return np.array(found)
+def _label_frequency(world: World) -> Array:
+    wrong = world.frequency @ (1 - world.kept) / BINS
+    return np.asarray(world.frequency * world.kept + wrong)
+
+
+def _divergence(kept: Array, labels: Array) -> Array:
+    """Of the labels of each class, under flips, from all labels: (60,)."""
+    table = np.diag(kept) + (1 - kept[:, None]) / BINS
+    terms = np.where(table > 0, table * np.log2(np.where(table > 0, table, 1) / labels), 0)
+    return np.asarray(terms.sum(axis=1))
+
+
+def balance_flips(frequency: Array) -> Array:
+    """Share of right labels with which every class gets the same bits; the rarest keeps all: (60,).
+
+    Every share depends on the others through the labels that are flipped: they are found by turns.
+    """
+    kept = frequency.min() / frequency
+    for _ in range(100):
+        labels = _label_frequency(World(frequency, kept, "flip"))
+        bits = frequency.min() * _divergence(np.ones(BINS), labels)[frequency.argmin()]
+        found = np.array([_kept_for(bits / p, place, labels) for place, p in enumerate(frequency)])
+        if np.abs(found - kept).max() < 1e-12:
+            break
+        kept = found
+    return found
+
+
+def _kept_for(bits: float, place: int, labels: Array) -> float:
+    def missing(share: float) -> float:
+        row = np.full(BINS, (1 - share) / BINS)
+        row[place] += share
+        known = row > 0
+        return float((row[known] * np.log2(row[known] / labels[known])).sum() - bits)
+
+    return 1.0 if missing(1.0) <= 0 else float(brentq(missing, labels[place], 1.0, xtol=1e-14))
 
 
 def _thinned() -> Array:
@@ -112,7 +146,7 @@ CONDITIONS: dict[str, Condition] = {
         Condition(
             "balanced-flipped",
             "90 deg is seen more often, and labels are flipped so that the bits are the same",
-            lambda: World(peaked(), kept_for(_thinned() * np.log2(BINS)), "flip"),
+            lambda: World(peaked(), balance_flips(peaked()), "flip"),
         ),
         Condition(
             "paper-dropped",
@@ -149,7 +183,7 @@ class Settings:
         Trainings of each, with seeds from ``seed`` on. A seed draws the initial weights and the images.
     batch
         Images in a step.
-    checkpoints
+    snapshots
         How many steps thresholds are measured at besides step 0.
     """
 
@@ -159,7 +193,7 @@ class Settings:
     batch: int = 2048
     learning_rate: float = 0.5
     steps: int = 300
-    checkpoints: int = 10
+    snapshots: int = 10
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
@@ -171,7 +205,7 @@ class Settings:
                 "batch": (self.batch, 16, 2**16),
                 "learning rate": (self.learning_rate, 1e-4, 10),
                 "steps": (self.steps, 2 * FIRST_STEP, 1_000_000),
-                "checkpoints": (self.checkpoints, 2, 1000),
+                "snapshots": (self.snapshots, 2, 1000),
             }
         )
 
@@ -188,7 +222,7 @@ def check_conditions(given: tuple[str, ...], known: tuple[str, ...]) -> None:
 def plan_supervised(settings: Settings) -> list[Training]:
     """Every condition with every seed."""
     measurements = (orientations.thresholds_of_orientation(),)
-    steps = spread_steps(FIRST_STEP, settings.steps, settings.checkpoints)
+    steps = spread_steps(FIRST_STEP, settings.steps, settings.snapshots)
     record = {"batch": settings.batch, "learning_rate": settings.learning_rate}
     return [
         Training(
@@ -240,8 +274,8 @@ def find_supervised(learned: Learned) -> Findings:
                 "step": steps,
                 **with_interval("gain", [_gain(c, start) for c in early]),
                 **with_interval("r", [_agreement(c) for c in early]),
-                **with_interval("ratio", [_ratio(c) for c in early]),
-                **with_interval("ratio, last", [_ratio(c) for c in end]),
+                **with_interval("ratio", [_ratio(c) for c in early], log=True),
+                **with_interval("ratio, last", [_ratio(c) for c in end], log=True),
             }
         )
     return Findings(
@@ -281,13 +315,20 @@ def _ratio(curve: Curve) -> float:
 
 
 def _sentence(row: Mapping[str, Any]) -> str:
-    low, high = row["gain_low"], row["gain_high"]
-    if not np.isfinite(row["gain"]):
-        found = "nothing can be said"
-    elif abs(row["gain"]) < SMALL_R or low < 0 < high:
-        found = "sensitivity does not go with the distribution"
-    else:
-        found = f"sensitivity is gained first at {90 if row['gain'] > 0 else 0} deg"
     condition = CONDITIONS.get(row["network"])
-    meaning = condition.meaning if condition else ""
-    return f"{row['network']} ({meaning}): {found} (r {row['gain']:.2f} at step {row['step']})."
+    meaning = f" ({condition.meaning})" if condition else ""
+    return f"{row['network']}{meaning}: {_found(row)} at step {row['step']}."
+
+
+def _found(row: Mapping[str, Any]) -> str:
+    first = 90 if row["gain"] > 0 else 0
+    correlation, ratio = f"r {told(row, 'gain', '.2f')}", f"ratio {told(row, 'ratio', '.2f')}"
+    if not np.isfinite(row["gain"]):
+        return "nothing has changed"
+    if not np.isfinite(row["gain_low"]):
+        return f"in one run, {correlation} and {ratio}"
+    if abs(row["gain"]) >= SMALL_R and not row["gain_low"] < 0 < row["gain_high"]:
+        return f"sensitivity is gained first at {first} deg, {correlation}"
+    if row["ratio_high"] < EVEN and row["ratio_low"] > 1 / EVEN:
+        return f"sensitivity stays even, {ratio}"
+    return f"it cannot be told from these runs which is gained first, {correlation}"

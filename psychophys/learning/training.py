@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from psychophys.learning.modes import Modes, join, read_modes
 from psychophys.observers import observe_learned, pick_device
 from psychophys.results import Results, concat, read
 from psychophys.spec import Measurement
+from psychophys.tables import check_output
 
 Progress = Callable[[int, int], None]
 Advance = Callable[[int], None]
@@ -109,7 +111,8 @@ class Training:
 
     def checkpoint(self, folder: Path, step: int) -> Path:
         """Where the weights of a step go."""
-        return folder / f"{self.model}-seed{self.seed}-step{step:07}.pth"
+        # The digits are of the settings: another training does not overwrite it, or pass for it.
+        return folder / f"{self.model}-seed{self.seed}-{self.identifier[:8]}-step{step:07}.pth"
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def run_trainings(
     """
     chosen = pick_device(device)
     if folder is not None:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
     parts: dict[str, Learned] = {}
     for training in trainings:
         if previous is not None and (found := _finished(training, previous, folder)) is not None:
@@ -182,6 +185,14 @@ def run_trainings(
         if finished is not None:
             finished(_joined(trainings, parts))
     return _joined(trainings, parts)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a directory for checkpoints, or raise :class:`UsageError`."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--checkpoints {str(folder)!r} is not a directory", "Give another path.")
+    check_output(folder / "step.parquet" if folder.is_dir() else folder.with_name("step.parquet"))
+    folder.mkdir(exist_ok=True)
 
 
 def _learn(training: Training, device: torch.device, folder: Path | None, advance: Advance) -> Learned:
@@ -289,6 +300,11 @@ def read_learned(path: str | Path, modes: str | Path | None = None) -> Learned:
     return Learned(name, thresholds, read_modes(file) if needed else join([]))
 
 
+def trainings_in(results: Results) -> set[str]:
+    """Identifiers of the trainings whose thresholds are there."""
+    return {str(one["training"]) for one in results.runs.values() if "training" in one}
+
+
 def modes_beside(path: str | Path) -> Path:
     """Where the half-times of a file of thresholds are, unless it is said."""
     return Path(path).with_name(f"{Path(path).stem}-modes.parquet")
@@ -307,8 +323,16 @@ def spread_steps(first: float, last: int, count: int) -> tuple[int, ...]:
     return tuple(sorted({0, last, *(round(first * ratio**k) for k in range(count))}))
 
 
+@contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from a seed; the caller's random state stays as it is."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A network with torch's initial weights of a seed; the caller's random state stays as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    """A network with torch's initial weights of a seed."""
+    with drawing(seed):
         return build()

@@ -16,6 +16,8 @@ from psychophys.results import Results
 
 Array = NDArray[np.float64]
 CONFIDENCE = 0.95
+WIDEST_DEG = 90.0
+"""Interval of a turn from which nothing is known of its direction: orientations repeat after 180."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,21 @@ def interval(numbers: Sequence[float] | Array, confidence: float = CONFIDENCE) -
     return float(np.mean(numbers) - half), float(np.mean(numbers) + half)
 
 
-def with_interval(name: str, numbers: Sequence[float] | Array) -> dict[str, float]:
-    """Mean and interval under the names ``name``, ``name_low`` and ``name_high``; NaNs are left out."""
-    known = np.asarray(numbers, float)[np.isfinite(numbers)]
-    low, high = interval(known)
-    return {
-        name: float(known.mean()) if len(known) else float("nan"),
-        f"{name}_low": low,
-        f"{name}_high": high,
-    }
+def with_interval(name: str, numbers: Sequence[float] | Array, *, log: bool = False) -> dict[str, float]:
+    """Mean and interval under the names ``name``, ``name_low`` and ``name_high``; NaNs are left out.
+
+    Parameters
+    ----------
+    log
+        For positive ratios: mean and interval are those of logarithms, turned back.
+    """
+    given = np.asarray(numbers, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        known = np.log(given) if log else given
+    known = known[np.isfinite(known)]
+    ends = (float(known.mean()) if len(known) else float("nan"), *interval(known))
+    mean, low, high = (float(np.exp(end)) if log else end for end in ends)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def told(row: Mapping[str, Any], name: str, form: str) -> str:
@@ -111,6 +119,12 @@ def at(curve: Curve, orientation_deg: float, within_deg: float = 7.5) -> float:
     return float(near.mean()) if len(near) else float("nan")
 
 
+def share(curve: Curve) -> Array:
+    """Sensitivity over its mean: (K,); NaN where there is none."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(curve.sensitivity / curve.sensitivity.mean())
+
+
 def trend(every: Sequence[Curve], index: Callable[[Curve], float]) -> pd.DataFrame:
     """One number for each curve: ``model, seed, step, layer, index``."""
     return pd.DataFrame(
@@ -118,16 +132,16 @@ def trend(every: Sequence[Curve], index: Callable[[Curve], float]) -> pd.DataFra
     )
 
 
-def shift_deg(first: Array, second: Array, period_deg: float = 180.0) -> float:
+def shift_deg(first: Array, second: Array) -> float:
     """How far the second curve must be turned back to be most like the first.
 
-    The curves are of values that are evenly spread over the period. The shift is where their circular
+    The curves are of orientations that are evenly spread over 180 deg. The shift is where their circular
     correlation is largest, with a parabola through the largest value and its neighbours.
 
     Returns
     -------
     float
-        From -period/2 to period/2; NaN where a curve is flat.
+        In deg, from -90 to 90; NaN where a curve is flat.
     """
     a, b = first - first.mean(), second - second.mean()
     if not (a.std() > 0 and b.std() > 0):
@@ -138,8 +152,24 @@ def shift_deg(first: Array, second: Array, period_deg: float = 180.0) -> float:
     before, top, after = like[best - 1], like[best], like[(best + 1) % len(like)]
     bend = before - 2 * top + after
     place = best + (0.5 * (before - after) / bend if bend else 0.0)
-    found = place * period_deg / len(a)
-    return float((found + period_deg / 2) % period_deg - period_deg / 2)
+    return float(nearest_turn(np.array(place * 180.0 / len(a))))
+
+
+def nearest_turn(angle_deg: Array) -> Array:
+    """The same turn of an orientation, from -90 to 90 deg."""
+    return np.asarray((angle_deg + 90) % 180 - 90)
+
+
+def with_turns(name: str, shifts_deg: Array, about_deg: float) -> dict[str, float]:
+    """:func:`with_interval` of turns, each taken the short way round from ``about_deg``.
+
+    NaN where the interval is wider than 90 deg: then nothing is known of the direction.
+    """
+    known = np.asarray(shifts_deg, float)
+    found = with_interval(name, about_deg + nearest_turn(known - about_deg))
+    if found[f"{name}_high"] - found[f"{name}_low"] > WIDEST_DEG:
+        return dict.fromkeys(found, float("nan"))
+    return found
 
 
 def ratio(curve: Curve) -> float:
