@@ -306,7 +306,7 @@ def test_worlds_change_when_the_condition_says() -> None:
 
 def test_what_is_left_is_relative_to_both_worlds() -> None:
     found = psychophys.learn(
-        "rearing", conditions=("first", "second", "switched"), runs=2, batch=256, steps=40, snapshots=1
+        "rearing", conditions=("first", "second", "switched"), runs=2, batch=256, steps=40, snapshots=2
     )
     table = findings(found).table.set_index("network")
     bias, row = table["bias"], table.loc["switched"]
