@@ -275,7 +275,7 @@ def test_the_output_of_an_autoencoder_turns_with_its_photographs() -> None:
     output = findings(found).table.set_index("layer").loc["output"]
     assert output["upright"] > 1.2
     assert output["rotated"] < 0.9
-    assert output["of means (deg)"] == pytest.approx(45, abs=12)
+    assert output["of means"] == pytest.approx(45, abs=12)
 
 
 def test_worlds_change_when_the_condition_says() -> None:

@@ -192,7 +192,7 @@ USUAL = {
     "sweep": "--weights random --values 1 --engine serial",
     "simulate": "--weights random --values 1",
     "fisher": "--weights random --values 2",
-    "learn": "--quick --runs 1 --steps 20",
+    "learn": "--quick --runs 1 --steps 20 --snapshots 2",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
 EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}

@@ -33,8 +33,8 @@ from psychophys.plots import check_figure, save_figure
 from psychophys.plots_learning import plot_learning
 from psychophys.tables import check_output
 
-EVEN = 0.15
-"""Of an interval, how far its middle may be from the mean for a plus-minus."""
+EVEN = 0.3
+"""Of half an interval: twice how far its middle may be from the mean for a plus-minus."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from psychophys.architectures import Described, convolutional
 from psychophys.learning import crops
+from psychophys.learning.acuities import acuity
 from psychophys.learning.grey import Photographs, load_photographs
 from psychophys.learning.supervised import check_conditions
 from psychophys.learning.training import (
@@ -41,6 +43,7 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
+from psychophys.results import Results
 from psychophys.spec import Measurement, plan
 
 Array = NDArray[np.float64]
@@ -208,9 +211,9 @@ def find_autoencoder(learned: Learned) -> Findings:
     ]
     final = rows[-1]["layer"]
     return Findings(
-        f"cardinal over oblique sensitivity at steps 0 and {last}, and how far the curve turns",
+        f"cardinal over oblique sensitivity at steps 0 and {last}; shift of its curve in deg",
         pd.DataFrame(rows),
-        [*_sentences(rows[-1]), *_frequencies(curves(learned.thresholds, "frequency", final))],
+        [*_sentences(rows[-1]), *_acuities(learned)],
         trend([c for c in every if c.layer == final], ratio),
         "cardinal over oblique sensitivity",
         final,
@@ -233,8 +236,8 @@ def _row(layer: str, own: Sequence[Curve], last: int) -> dict[str, Any]:
         row |= with_interval(name, found, log=True)
     pseudo = jackknife_shifts(pairs)
     centre = float(pseudo.mean()) if len(pseudo) else 0.0
-    row |= with_turns("shift (deg)", np.array([shift_deg(*pair) for pair in pairs]), centre)
-    return {**row, **with_turns("of means (deg)", pseudo, centre)}
+    row |= with_turns("shift", np.array([shift_deg(*pair) for pair in pairs]), centre)
+    return {**row, **with_turns("of means", pseudo, centre)}
 
 
 def _name(condition: str) -> str:
@@ -270,29 +273,23 @@ def _sentences(row: Mapping[str, Any]) -> list[str]:
         if np.isfinite(row[name])
     ]
     turned = f"The photographs were turned by {ANGLES['rotated'] - ANGLES['upright']:.0f} deg;"
-    if np.isfinite(row["of means (deg)"]):
-        said.append(
-            f"{turned} the mean curve of sensitivity turns by {told(row, 'of means (deg)', '.1f')} deg."
-        )
+    if np.isfinite(row["of means"]):
+        said.append(f"{turned} the mean curve of sensitivity turns by {told(row, 'of means', '.1f')} deg.")
     elif all(np.isfinite(row[name]) for name in ANGLES):
         said.append(f"{turned} whether the curve of sensitivity turns cannot be told from these runs.")
     return said
 
 
-def _frequencies(every: Sequence[Curve]) -> list[str]:
-    """Where the final layer tells frequencies apart first: half of the sensitivity of the last step."""
-    if not every:
+def _acuities(learned: Learned) -> list[str]:
+    """How the highest frequency that is told apart grows: the mean over all runs."""
+    whole = learned.thresholds
+    part = Results(whole.table.filter(pc.equal(whole.table["dimension"], "frequency")), whole.runs)
+    if not len(part):
         return []
-    last = max(c.step for c in every)
-    low: list[int] = []
-    high: list[int] = []
-    for curve in (c for c in every if c.step == last):
-        run = [c for c in every if (c.model, c.seed) == (curve.model, curve.seed)]
-        for place, found in ((0, low), (-1, high)):
-            half = curve.sensitivity[place] / 2
-            found.append(min(c.step for c in run if c.step > 0 and c.sensitivity[place] >= half))
-    ends = every[0].value
+    mean = acuity(part).groupby("step")["acuity"].mean().dropna()
+    if len(mean) < 2:
+        return []
     return [
-        f"Half of the last sensitivity to frequency is there by step {np.median(low):.0f} at {ends[0]:.1f} "
-        f"cycles/image, and by step {np.median(high):.0f} at {ends[-1]:.1f} (medians over runs)."
+        f"Acuity, the frequency up to which thresholds are within twice the last one of the lowest, grows from "
+        f"{mean.iloc[0]:.1f} cycles/image at step {mean.index[0]} to {mean.iloc[-1]:.1f} at {mean.index[-1]}."
     ]
