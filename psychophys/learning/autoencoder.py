@@ -290,6 +290,7 @@ def _acuities(learned: Learned) -> list[str]:
     if len(mean) < 2:
         return []
     return [
-        f"Acuity, the frequency up to which thresholds are within twice the last one of the lowest, grows from "
-        f"{mean.iloc[0]:.1f} cycles/image at step {mean.index[0]} to {mean.iloc[-1]:.1f} at {mean.index[-1]}."
+        "Acuity (the frequency up to which thresholds are within twice the last one of the lowest) grows "
+        f"from {mean.iloc[0]:.1f} cycles/image at step {mean.index[0]} to {mean.iloc[-1]:.1f} at step "
+        f"{mean.index[-1]}."
     ]
