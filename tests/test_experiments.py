@@ -166,7 +166,7 @@ def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) ->
         pixels = (coordinates @ seen.basis.float().T).reshape(-1, 1, 64, 64)
         each = functional.cross_entropy(network(pixels), labels, reduction="none")
         loss = (each * counts).mean()
-        losses.append(float(loss.detach()))
+        losses.append(float((loss / counts.mean()).detach()))
         slopes = torch.autograd.grad(loss, list(network.parameters()))
         if len(losses) <= 20:
             with torch.no_grad():

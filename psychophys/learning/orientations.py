@@ -187,7 +187,8 @@ def train(
 ) -> Generator[Snapshot, None, None]:
     """Train with plain stochastic gradient descent, and yield a snapshot at each of the steps.
 
-    A dropped label has no gradient: the loss is summed over the others and divided by the whole batch.
+    A dropped label has no gradient: the loss is summed over the others and divided by the whole batch. In the
+    notes, it is divided by their number.
     """
     seen = gratings()
     generator = torch.Generator().manual_seed(described.seed)
@@ -197,13 +198,15 @@ def train(
         images, labels, true, counts = _batch(seen, schedule(step), batch, generator)
         logits = network.logits(images.to(device))
         losses = functional.cross_entropy(logits, labels.to(device), reduction="none")
-        loss = (losses * counts.to(device)).sum() / batch
+        total = (losses * counts.to(device)).sum()
+        loss = total / batch
         if step in steps:
+            told = float(total.detach()) / max(float(counts.sum()), 1.0)
             right = float((logits.argmax(dim=1).cpu() == true).float().mean())
             yield Snapshot(
                 replace(described, step=step),
                 network.expanded(),
-                {"loss": float(loss.detach()), "correct": right},
+                {"loss": told, "correct": right},
             )
         if step < steps[-1]:
             slopes = torch.autograd.grad(loss, parameters)
