@@ -8,9 +8,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from psychophys.errors import UsageError
 from psychophys.learning import findings
@@ -49,7 +50,7 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 1.7 * rows + 2.6), layout="constrained")
         top, bottom = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=(1.7 * rows, 2.6))))
-        panels = top.subplots(rows, columns, squeeze=False, sharex=True)
+        panels = top.subplots(rows, columns, squeeze=False)
         shown = list(panels.ravel()[: len(models)])
         for axes in panels.ravel()[len(models) :]:
             axes.remove()
@@ -60,7 +61,7 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
         panels[0, 0].set_ylabel(f"sensitivity of {found.layer}\nover its mean")
         bar = top.colorbar(mpl.cm.ScalarMappable(_scale(steps), DEPTH_MAP), ax=shown, pad=0.01, aspect=30)
         bar.set_label("step")
-        bar.ax.yaxis.set_major_formatter("{x:g}")
+        _label_steps(bar.ax.yaxis, steps)
         _draw_trend(bottom.subplots(), found)
     return figure
 
@@ -88,15 +89,32 @@ def _draw_trend(axes: Axes, found: Findings) -> None:
         colour = COLOURS[place % len(COLOURS)]
         axes.plot(wide.index, wide, color=colour, linewidth=0.4, alpha=0.6)
         label = str(model).partition("-")[2]
-        axes.plot(wide.index, wide.mean(axis=1), color=colour, linewidth=1.4, label=label)
+        mean = np.exp(np.log(wide).mean(axis=1)) if found.ratio else wide.mean(axis=1)
+        axes.plot(wide.index, mean, color=colour, linewidth=1.4, label=label)
+    for mark in found.marks:
+        axes.axvline(mark, color="grey", linewidth=0.6, linestyle=":")
     steps = np.sort(found.trend["step"].unique())
     spacing = np.diff(steps)
     if len(spacing) > 1 and spacing.max() > 3 * spacing.min():
         axes.set_xscale("symlog", linthresh=max(float(steps[steps > 0].min()), 1.0))
-        axes.xaxis.set_major_formatter("{x:g}")
+        _label_steps(axes.xaxis, steps.tolist())
     axes.set_xlabel("step")
     axes.set_ylabel(found.index)
-    axes.legend(fontsize=6)
+    if found.ratio:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    axes.legend(
+        fontsize=6, title="thin: single runs", title_fontsize=6, loc="upper left", bbox_to_anchor=(1, 1)
+    )
+
+
+def _label_steps(axis: Axis, steps: list[int]) -> None:
+    """On a logarithmic axis: the first, every other and the last of the measured steps."""
+    axis.set_major_locator(FixedLocator(sorted({*steps[::-2], steps[0]})))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def _plot_linear(learned: Learned) -> Figure:

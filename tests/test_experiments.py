@@ -425,10 +425,16 @@ def test_turns_go_the_short_way_round() -> None:
 
 
 def test_ratios_are_averaged_as_logarithms() -> None:
-    found = with_interval("x", [0.5, 2.0, np.nan], log=True)
+    found = with_interval("x", [0.5, 2.0, np.nan], scale="ratio")
     assert found["x"] == pytest.approx(1)
     assert found["x_low"] == pytest.approx(1 / found["x_high"])
     assert found["x_low"] > 0
+
+
+def test_intervals_of_correlations_stay_within_one() -> None:
+    found = with_interval("r", [0.9, 0.99, 1.0], scale="correlation")
+    assert -1 < found["r_low"] < found["r"] < found["r_high"] < 1
+    assert with_interval("r", [0.3, 0.3], scale="correlation")["r"] == pytest.approx(0.3)
 
 
 def test_intervals_and_rank_correlations() -> None:
@@ -617,6 +623,15 @@ def test_the_command_line_does_not_lose_other_trainings(
     assert Path("supervised.parquet").read_bytes() == before
     assert cli._run([*words, "--conditions", "frequency,uniform"], debug=False) == 0
     assert len(psychophys.read("supervised.parquet").runs) == 6
+    capsys.readouterr()
+    assert cli._run(["show", "supervised.parquet"], debug=False) == 0
+    assert "rank correlation" in capsys.readouterr().out
+    assert cli._run(["plot", "supervised.parquet"], debug=False) == 0
+    psychophys.measure("test_resnet", weights="random", values=2, layers="fc").write("other.parquet")
+    before = Path("other.parquet").read_bytes()
+    assert cli._run([*words, "-o", "other.parquet"], debug=False) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert Path("other.parquet").read_bytes() == before
 
 
 # Errors.

@@ -382,7 +382,8 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
 
 def check_learned(words: list[str], out: bytes, written: dict[str, bytes]) -> None:
     experiment = next(word for word in words if word in EXPERIMENTS)
-    output, figure = said(words, f"{experiment}.parquet", "--output", "-o"), said(words, "", "--figure")
+    usual = f"{experiment}-quick.parquet" if "--quick" in words else f"{experiment}.parquet"
+    output, figure = said(words, usual, "--output", "-o"), said(words, "", "--figure")
     beside = "" if output == "-" or experiment != "linear" else f"{Path(output).stem}-modes.parquet"
     modes = said(words, beside, "--modes")
     weights = {name for name in written if name.endswith("pth")}

@@ -414,13 +414,13 @@ def test_the_command_line_learns_draws_and_goes_on(tmp_path: Path) -> None:
     assert "linear-tied" in done.stderr
     assert "closed forms" in done.stderr
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"linear.parquet", "linear-modes.parquet", "f.png", "weights"}
-    modes = psychophys.read_modes(tmp_path / "linear-modes.parquet").to_pandas()
+    assert names == {"linear-quick.parquet", "linear-quick-modes.parquet", "f.png", "weights"}
+    modes = psychophys.read_modes(tmp_path / "linear-quick-modes.parquet").to_pandas()
     assert modes["relative_error"].abs().max() < 0.05
-    before = psychophys.read(tmp_path / "linear.parquet")
+    before = psychophys.read(tmp_path / "linear-quick.parquet")
     assert command(tmp_path, *words, "-q").stderr == ""
     # What was measured when stays: nothing was made again.
-    assert psychophys.read(tmp_path / "linear.parquet").runs == before.runs
+    assert psychophys.read(tmp_path / "linear-quick.parquet").runs == before.runs
 
 
 def test_the_command_line_says_what_is_wrong(

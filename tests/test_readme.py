@@ -52,7 +52,7 @@ def test_python_block_runs(block: str, folder: Path) -> None:
 
 def test_every_block_is_found() -> None:
     assert len(BASH) >= 2
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 5
 
 
 def test_columns_are_listed_as_declared() -> None:

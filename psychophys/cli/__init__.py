@@ -11,7 +11,9 @@ import warnings
 from psychophys.errors import PsychophysError
 
 INTERRUPTED = 130
-INTERRUPTION = "error: interrupted. What was finished is kept; a sweep that is begun again does the rest."
+INTERRUPTION = (
+    "error: interrupted. What is in files is kept; a sweep or learn that is begun again does the rest."
+)
 
 
 def main() -> None:

@@ -20,10 +20,12 @@ from psychophys.cli.display import (
     progress_bar,
     wide_console,
 )
+from psychophys.cli.found import print_findings
 from psychophys.cli.options import Asked
 from psychophys.errors import UsageError, unknown
 from psychophys.jobs import Task, import_modules, make_jobs, measure_each
 from psychophys.layers import default_modules, list_layers
+from psychophys.learning.training import read_learned, trainings_in
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer, pick_device
 from psychophys.results import Results, concat, read
@@ -214,6 +216,9 @@ def show(path: Path, sort: str | None, top: int | None, file_format: str) -> Non
     if path.is_dir() or sort is not None or top is not None:
         print_ranking(console, results, sort, top)
         print_failures(console, failures)
+        return
+    if trainings_in(results):
+        print_findings(console, read_learned(path))
         return
     print_summary(console, results)
     print_skipped(console, results)

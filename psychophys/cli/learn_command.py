@@ -24,20 +24,20 @@ def learn(
     runs: Annotated[
         Count, typer.Option(help="Trainings of each, seeds from --seed on.", show_default="5")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of images and initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the images that are drawn and initial weights.")] = 0,
     conditions: Annotated[
         Text, typer.Option(help="Some of the experiment's conditions, with commas.", show_default=_OWN)
     ] = None,
     images: Annotated[
         Files, typer.Option(help="Photographs to learn: folder, archive or file; may be repeated.")
     ] = None,
-    steps: Annotated[Count, typer.Option(help="Of gradient descent.", show_default=_OWN)] = None,
+    steps: Annotated[Count, typer.Option(help="Steps of gradient descent.", show_default=_OWN)] = None,
     batch: Annotated[Count, typer.Option(help="Images in a step; not of linear.", show_default=_OWN)] = None,
     snapshots: Annotated[
-        Count, typer.Option(help="How many steps thresholds are measured at.", show_default=_OWN)
+        Count, typer.Option(help="Steps that thresholds are measured at, besides 0.", show_default=_OWN)
     ] = None,
     learning_rate: Annotated[
-        Number, typer.Option(help="Of linear: times the largest eigenvalue.", show_default=_OWN)
+        Number, typer.Option(help="Of a step; of linear, times the largest eigenvalue.", show_default=_OWN)
     ] = None,
     depths: Annotated[
         Text, typer.Option(help="Layers of linear: some of 1, 2, 3, tied.", show_default="1,2,3,tied")
@@ -70,7 +70,7 @@ def learn(
             "--output",
             "-o",
             help="FILE.parquet, .csv or .jsonl; - is standard output.",
-            show_default="EXPERIMENT.parquet",
+            show_default="EXPERIMENT.parquet, EXPERIMENT-quick.parquet",
         ),
     ] = None,
     file_format: FileFormat = None,
@@ -96,9 +96,9 @@ def learn(
     \b
     Examples:
       psychophys learn linear --quick
-      psychophys learn supervised --conditions frequency,labels-flipped --figure supervised.png
+      psychophys learn supervised --conditions frequency,labels-flipped
       psychophys learn autoencoder --images photographs/ --checkpoints weights/
-      psychophys measure learned --checkpoint 'weights/*-seed0-*.pth' --dimension orientation
+      psychophys measure learned --checkpoint 'weights/*-seed0-*.pth'
     """
     from psychophys.cli import learning
     from psychophys.errors import UsageError

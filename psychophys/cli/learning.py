@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from psychophys.cli.commands import Sink
-from psychophys.cli.display import number, progress_bar
+from psychophys.cli.display import progress_bar
+from psychophys.cli.found import print_findings
 from psychophys.errors import UsageError
-from psychophys.learning import findings, get_experiment
+from psychophys.learning import get_experiment
 from psychophys.learning.training import (
     Learned,
     Training,
@@ -26,15 +24,11 @@ from psychophys.learning.training import (
     run_trainings,
     trainings_in,
 )
-from psychophys.learning.trends import Findings
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_learning import plot_learning
 from psychophys.tables import check_output
-
-EVEN = 0.3
-"""Of half an interval: twice how far its middle may be from the mean for a plus-minus."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +88,17 @@ class Outputs:
         UsageError
             If it holds trainings that are not asked for now, and would be lost.
         """
-        if self.output == "-":
+        if self.output == "-" or check_output(Path(self.output), self.file_format) != "parquet":
+            return None
+        if not Path(self.output).exists():
             return None
         try:
             found = read_learned(self.output, self.modes_path)
-        except (UsageError, OSError):
-            return None
+        except UsageError as error:
+            raise UsageError(
+                f"output {self.output!r} holds something else, or lacks its half-times",
+                "Give another --output, or remove the file.",
+            ) from error
         if lost := trainings_in(found.thresholds) - {training.identifier for training in trainings}:
             raise UsageError(
                 f"output {self.output!r} holds {len(lost)} trainings that are not asked for now",
@@ -122,7 +121,8 @@ def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) ->
     pick_device(manner.device)
     if outputs.modes is not None and not experiment.has_modes:
         raise UsageError(f"--modes with experiment {name}", "Only linear has half-times.")
-    outputs = replace(outputs, output=outputs.output or f"{name}.parquet", has_modes=experiment.has_modes)
+    usual = f"{name}-quick.parquet" if manner.quick else f"{name}.parquet"
+    outputs = replace(outputs, output=outputs.output or usual, has_modes=experiment.has_modes)
     outputs.prepare()
     keep_freed_memory()
     console = Console(stderr=True)
@@ -144,7 +144,11 @@ def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) ->
     if outputs.figure is not None:
         save_figure(plot_learning(learned), outputs.figure)
     if not manner.quiet:
-        _report(console, learned, outputs)
+        print_findings(console, learned)
+        _print_files(console, learned, outputs)
+        if previous is not None:
+            there = len(trainings_in(previous.thresholds))
+            console.print(f"{there} of {len(trainings)} trainings were in the file already", highlight=False)
 
 
 def _known(given: dict[str, Any]) -> dict[str, Any]:
@@ -156,14 +160,7 @@ def _known(given: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _report(console: Console, learned: Learned, outputs: Outputs) -> None:
-    found = findings(learned)
-    seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
-    console.print(
-        _table(f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}", found)
-    )
-    for sentence in found.sentences:
-        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+def _print_files(console: Console, learned: Learned, outputs: Outputs) -> None:
     if outputs.output != "-":
         modes = f", modes in {outputs.modes_path}" if outputs.modes_path is not None else ""
         line = f"{len(learned.thresholds):,} rows in {outputs.output}{modes}"
@@ -171,31 +168,3 @@ def _report(console: Console, learned: Learned, outputs: Outputs) -> None:
     for what, path in (("figure", outputs.figure), ("weights", outputs.folder)):
         if path is not None:
             console.print(f"{what} in {path}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _table(title: str, found: Findings) -> Table:
-    """A column for each number, with its interval beside it."""
-    # One space between columns: that fits a terminal of 80.
-    style: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}
-    table = Table(title=title, title_justify="left", header_style="bold", **style)
-    names = [str(name) for name in found.table if not str(name).endswith(("_low", "_high"))]
-    names = [name for name in names if found.table[name].notna().any()]
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
-    for _, row in found.table.iterrows():
-        table.add_row(*(_cell(row, name) for name in names))
-    return table
-
-
-def _cell(row: pd.Series, name: str) -> str:
-    value = row[name]
-    if isinstance(value, str):
-        return value
-    low, high = (row.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
-    if not low < value < high:
-        return number(float(value))
-    half = (high - low) / 2
-    digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 3))
-    if abs(high + low - 2 * value) < EVEN * half:
-        return f"{value:.{digits}f} ± {half:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"

@@ -16,9 +16,11 @@ from psychophys.cli.commands import read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.errors import UsageError, unknown
 from psychophys.human import PIXELS_PER_DEGREE
+from psychophys.learning.training import read_learned, trainings_in
 from psychophys.memory import keep_freed_memory
 from psychophys.observers import pick_device
 from psychophys.plots import check_figure, plot_comparison, plot_thresholds, save_figure
+from psychophys.plots_learning import plot_learning
 from psychophys.priors import Prior, list_priors, load_prior
 from psychophys.references import REFERENCES
 from psychophys.statistics import image_statistics
@@ -246,5 +248,9 @@ def plot(path: Path, output: Path, human: bool, pixels_per_degree: float | None)
     """Draw and say where."""
     check_figure(output)
     pixels = _pixels_per_degree(human, pixels_per_degree)
-    save_figure(plot_thresholds(read_rows(path), human=human, pixels_per_degree=pixels), output)
+    results = read_rows(path)
+    if trainings_in(results) and not path.is_dir():
+        save_figure(plot_learning(read_learned(path)), output)
+    else:
+        save_figure(plot_thresholds(results, human=human, pixels_per_degree=pixels), output)
     print(f"figure in {output}", file=sys.stderr)

@@ -217,6 +217,7 @@ def find_autoencoder(learned: Learned) -> Findings:
         trend([c for c in every if c.layer == final], ratio),
         "cardinal over oblique sensitivity",
         final,
+        ratio=True,
     )
 
 
@@ -230,10 +231,10 @@ def _row(layer: str, own: Sequence[Curve], last: int) -> dict[str, Any]:
     pairs = [pair for pair in pairs if np.isfinite(pair).all()]
     # Both conditions begin with the same weights.
     before = {c.seed: ratio(c) for c in own if c.step == 0}
-    row: dict[str, Any] = {"layer": layer, **with_interval("untrained", list(before.values()), log=True)}
+    row: dict[str, Any] = {"layer": layer, **with_interval("untrained", list(before.values()), scale="ratio")}
     for name in ANGLES:
         found = [ratio(c) for (model, _), c in end.items() if model == _name(name)]
-        row |= with_interval(name, found, log=True)
+        row |= with_interval(name, found, scale="ratio")
     pseudo = jackknife_shifts(pairs)
     centre = float(pseudo.mean()) if len(pseudo) else 0.0
     row |= with_turns("shift", np.array([shift_deg(*pair) for pair in pairs]), centre)

@@ -237,10 +237,13 @@ def find_classifier(learned: Learned) -> Findings:
         own = [c for c in every if c.layer == layer]
         end = {(c.model, c.seed): ratio(c) for c in own if c.step == last}
         before = {c.seed: ratio(c) for c in own if c.step == 0}
-        row: dict[str, Any] = {"layer": layer, **with_interval("untrained", list(before.values()), log=True)}
+        row: dict[str, Any] = {
+            "layer": layer,
+            **with_interval("untrained", list(before.values()), scale="ratio"),
+        }
         for name in ANGLES:
             found = [value for (model, _), value in end.items() if model == f"classifier-{name}"]
-            row |= with_interval(name, found, log=True)
+            row |= with_interval(name, found, scale="ratio")
         apart = [_apart(end, seed) for seed in before]
         rows.append({**row, **with_interval("difference", apart)})
     final = rows[-1]["layer"]
@@ -251,6 +254,7 @@ def find_classifier(learned: Learned) -> Findings:
         trend([c for c in every if c.layer == final], ratio),
         "cardinal over oblique sensitivity",
         final,
+        ratio=True,
     )
 
 

@@ -176,12 +176,18 @@ def find_rearing(learned: Learned) -> Findings:
         over,
         "log sensitivity at 90 over 0 deg",
         LAYER,
+        marks=_marks(last),
     )
 
 
 def _ends(name: str, steps: int) -> tuple[int, int]:
     """Steps at which a burst is told; -1 for other conditions."""
     return burst(name, steps)[1:] if name in STARTS else (-1, -1)
+
+
+def _marks(steps: int) -> tuple[int, ...]:
+    """The switch, and where bursts begin and end."""
+    return tuple(sorted({steps // 2, *(step for name in STARTS for step in burst(name, steps)[:2])} - {0}))
 
 
 def _left(end: pd.DataFrame) -> Array:

@@ -272,10 +272,10 @@ def find_supervised(learned: Learned) -> Findings:
             {
                 "network": model.removeprefix("supervised-"),
                 "step": steps,
-                **with_interval("gain", [_gain(c, start) for c in early]),
-                **with_interval("r", [_agreement(c) for c in early]),
-                **with_interval("ratio", [_ratio(c) for c in early], log=True),
-                **with_interval("ratio, last", [_ratio(c) for c in end], log=True),
+                **with_interval("gain", [_gain(c, start) for c in early], scale="correlation"),
+                **with_interval("r", [_agreement(c) for c in early], scale="correlation"),
+                **with_interval("ratio", [_ratio(c) for c in early], scale="ratio"),
+                **with_interval("ratio, last", [_ratio(c) for c in end], scale="ratio"),
             }
         )
     return Findings(
@@ -322,7 +322,8 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 def _found(row: Mapping[str, Any]) -> str:
     first = 90 if row["gain"] > 0 else 0
-    correlation, ratio = f"r {told(row, 'gain', '.2f')}", f"ratio {told(row, 'ratio', '.2f')}"
+    correlation = f"rank correlation of the gain {told(row, 'gain', '.2f')}"
+    ratio = f"ratio {told(row, 'ratio', '.2f')}"
     if not np.isfinite(row["gain"]):
         return "nothing has changed"
     if not np.isfinite(row["gain_low"]):

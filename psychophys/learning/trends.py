@@ -20,6 +20,9 @@ WIDEST_DEG = 90.0
 """Interval of a turn from which nothing is known of its direction: orientations repeat after 180."""
 
 
+R_MOST = 1 - 1e-6
+
+
 @dataclass(frozen=True)
 class Findings:
     """What an experiment comes to.
@@ -36,6 +39,10 @@ class Findings:
         What that number is.
     layer, dimension
         That it is of.
+    ratio
+        Whether that number is a ratio.
+    marks
+        Steps at which something happens.
     """
 
     title: str
@@ -47,6 +54,8 @@ class Findings:
     index: str = ""
     layer: str = ""
     dimension: str = "orientation"
+    ratio: bool = False
+    marks: tuple[int, ...] = ()
 
 
 def interval(numbers: Sequence[float] | Array, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -57,20 +66,29 @@ def interval(numbers: Sequence[float] | Array, confidence: float = CONFIDENCE) -
     return float(np.mean(numbers) - half), float(np.mean(numbers) + half)
 
 
-def with_interval(name: str, numbers: Sequence[float] | Array, *, log: bool = False) -> dict[str, float]:
+SCALES: dict[str, tuple[Callable[[Array], Array], Callable[[float], float]]] = {
+    "linear": (np.asarray, float),
+    "ratio": (np.log, lambda x: float(np.exp(x))),
+    # Fisher's z; a correlation of exactly 1 would have none.
+    "correlation": (lambda r: np.arctanh(np.clip(r, -R_MOST, R_MOST)), lambda x: float(np.tanh(x))),
+}
+"""On which mean and interval are taken: there and back."""
+
+
+def with_interval(name: str, numbers: Sequence[float] | Array, *, scale: str = "linear") -> dict[str, float]:
     """Mean and interval under the names ``name``, ``name_low`` and ``name_high``; NaNs are left out.
 
     Parameters
     ----------
-    log
-        For positive ratios: mean and interval are those of logarithms, turned back.
+    scale
+        Name in :data:`SCALES`: an interval of ratios stays over 0, one of correlations within 1.
     """
-    given = np.asarray(numbers, float)
+    there, back = SCALES[scale]
     with np.errstate(divide="ignore", invalid="ignore"):
-        known = np.log(given) if log else given
+        known = there(np.asarray(numbers, float))
     known = known[np.isfinite(known)]
     ends = (float(known.mean()) if len(known) else float("nan"), *interval(known))
-    mean, low, high = (float(np.exp(end)) if log else end for end in ends)
+    mean, low, high = (back(end) for end in ends)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 

@@ -1,0 +1,58 @@
+"""What a learning experiment found, in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from psychophys.cli.display import number
+from psychophys.learning import findings
+from psychophys.learning.training import Learned
+from psychophys.learning.trends import Findings
+
+FINE = 0.005
+"""Half an interval up to which three digits are shown."""
+EVEN = 0.7
+"""Of half an interval: twice how far its middle may be from the mean for a plus-minus."""
+
+
+def print_findings(console: Console, learned: Learned) -> None:
+    """The table of an experiment, and what it means."""
+    found = findings(learned)
+    seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
+    title = f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}"
+    console.print(_table(title, found))
+    for sentence in found.sentences:
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+
+
+def _table(title: str, found: Findings) -> Table:
+    """A column for each number, with its interval beside it."""
+    # One space between columns: that fits a terminal of 80.
+    style: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    table = Table(title=title, title_justify="left", header_style="bold", **style)
+    names = [str(name) for name in found.table if not str(name).endswith(("_low", "_high"))]
+    names = [name for name in names if found.table[name].notna().any()]
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for _, row in found.table.iterrows():
+        table.add_row(*(_cell(row, name) for name in names))
+    return table
+
+
+def _cell(row: pd.Series, name: str) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    low, high = (row.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
+    if not low < value < high:
+        return number(float(value))
+    half = (high - low) / 2
+    digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 2 if half > FINE else 3))
+    if abs(high + low - 2 * value) < EVEN * half:
+        return f"{value:.{digits}f} ± {half:.{digits}f}"
+    return f"{value:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
