@@ -41,7 +41,7 @@ class Snapshot:
     Attributes
     ----------
     network
-        Weights may go on changing once the next snapshot is asked for.
+        A copy that is no longer trained: measuring puts it in evaluation mode, without gradients.
     notes
         Numbers of this step, such as the loss.
     """
