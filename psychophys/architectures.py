@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from psychophys.checkpoints import read_state, read_weights
+from psychophys.checkpoints import read_weights
 from psychophys.errors import ModelError
 from psychophys.files import write_atomically
 
@@ -88,10 +88,8 @@ def load_learned(path: Path) -> tuple[Described, nn.Module]:
         For a file of something else, or a damaged one.
     """
     whole = read_weights(path)
-    record = whole.get(_KEY) if isinstance(whole, dict) else None
     try:
-        described = _checked(record)
-        state = read_state(path)
+        described, state = _checked(whole[_KEY]), whole["state_dict"]
         if described.architecture != "timm":
             # On no device: a description may ask for more memory than there is.
             with torch.device("meta"):

@@ -36,9 +36,7 @@ def load_checkpoint(create: Create, path: Path) -> tuple[nn.Module, str]:
     tuple
         The network, and a description of the source with the file's SHA-256.
     """
-    if not path.is_file():
-        raise UsageError(f"checkpoint {str(path)!r} is not a file", "Give the path of a weights file.")
-    state = read_state(path)
+    state = _read(path)
     network = create()
     classes = _classes(network, state)
     if classes is not None:
@@ -69,12 +67,10 @@ def read_weights(path: Path) -> Any:
     ModelError
         For a file that is damaged, or holds more than tensors and plain values.
     """
-    if not path.is_file():
-        raise UsageError(f"checkpoint {str(path)!r} is not a file", "Give the path of a weights file.")
     return _guarded(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> dict[str, Tensor]:
     """The tensors in a file of weights, by name."""
     state = _guarded(path, lambda: timm.models.load_state_dict(str(path), weights_only=True))
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
@@ -86,6 +82,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _guarded(path: Path, load: Callable[[], Any]) -> Any:
+    if not path.is_file():
+        raise UsageError(f"checkpoint {str(path)!r} is not a file", "Give the path of a weights file.")
     try:
         return load()
     except Exception as error:

@@ -105,10 +105,15 @@ def learn(
 
     if output is not None and not output:
         raise UsageError("output ''", "Give FILE.parquet, .csv or .jsonl, or -.")
-    given: dict[str, Any] = {"runs": runs, "seed": seed, "conditions": conditions, "steps": steps}
-    given |= {"snapshots": snapshots}
-    given |= {"images": tuple(map(str, images or [])), "batch": batch, "learning_rate": learning_rate}
-    given |= {
+    given: dict[str, Any] = {
+        "runs": runs,
+        "seed": seed,
+        "conditions": conditions,
+        "images": tuple(map(str, images or [])),
+        "steps": steps,
+        "batch": batch,
+        "snapshots": snapshots,
+        "learning_rate": learning_rate,
         "depths": depths,
         "patch": patch,
         "init": init,

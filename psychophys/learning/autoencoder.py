@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from psychophys.architectures import Described, convolutional
 from psychophys.learning import crops
 from psychophys.learning.acuities import acuity
+from psychophys.learning.conditions import check_shared, plan_conditions
 from psychophys.learning.grey import Photographs, load_photographs
-from psychophys.learning.supervised import check_conditions
 from psychophys.learning.training import (
-    MOST_RUNS,
     Advance,
     Learned,
     Snapshot,
@@ -35,6 +34,7 @@ from psychophys.learning.trends import (
     Findings,
     curves,
     nearest_turn,
+    pseudo_values,
     ratio,
     share,
     shift_deg,
@@ -95,18 +95,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
-        check_conditions(self.conditions, tuple(ANGLES))
-        check_limits(
-            {
-                "runs": (self.runs, 1, MOST_RUNS),
-                "seed": (self.seed, 0, 2**62),
-                "noise": (self.noise, 0, 10),
-                "batch": (self.batch, 1, 4096),
-                "learning rate": (self.learning_rate, 1e-6, 1),
-                "steps": (self.steps, 2 * FIRST_STEP, 1_000_000),
-                "snapshots": (self.snapshots, 2, 1000),
-            }
+        check_shared(
+            self,
+            tuple(ANGLES),
+            batch=(1, 4096),
+            learning_rate=(1e-6, 1.0),
+            fewest_steps=2 * FIRST_STEP,
         )
+        check_limits({"noise": (self.noise, 0, 10)})
 
 
 def plan_autoencoder(settings: Settings) -> list[Training]:
@@ -119,26 +115,15 @@ def plan_autoencoder(settings: Settings) -> list[Training]:
     """
     photographs = load_photographs(settings.images, shorter_side=crops.SHORTER_SIDE)
     steps = spread_steps(FIRST_STEP, settings.steps, settings.snapshots)
-    record = {
-        "photographs_sha256": photographs.sha256,
-        "crops": CROPS,
-        "noise": settings.noise,
-        "batch": settings.batch,
-        "learning_rate": settings.learning_rate,
-    }
-    return [
-        Training(
-            "autoencoder",
-            f"autoencoder-{name}",
-            seed,
-            steps,
-            _measurements(),
-            {**record, "angle_deg": ANGLES[name]},
-            partial(_train, settings, photographs, name, seed, steps),
-        )
-        for seed in range(settings.seed, settings.seed + settings.runs)
-        for name in dict.fromkeys(settings.conditions)
-    ]
+    record = {"photographs_sha256": photographs.sha256, "crops": CROPS, "noise": settings.noise}
+    return plan_conditions(
+        "autoencoder",
+        settings,
+        steps,
+        _measurements(),
+        {name: partial(_train, settings, photographs, angle, steps) for name, angle in ANGLES.items()},
+        {name: {**record, "angle_deg": angle} for name, angle in ANGLES.items()},
+    )
 
 
 def _measurements() -> tuple[Measurement, ...]:
@@ -165,16 +150,17 @@ def _measurements() -> tuple[Measurement, ...]:
 def _train(
     settings: Settings,
     photographs: Photographs,
+    angle_deg: float,
+    steps: tuple[int, ...],
     name: str,
     seed: int,
-    steps: tuple[int, ...],
     device: torch.device,
     advance: Advance,
 ) -> Generator[Snapshot, None, None]:
-    images = crops.draw(photographs, SIDE, CROPS, ANGLES[name], seed).images.to(device)
+    images = crops.draw(photographs, SIDE, CROPS, angle_deg, seed).images.to(device)
     network = seeded(partial(convolutional, CHANNELS, KERNEL), seed).to(device)
     plain = {"channels": list(CHANNELS), "width": KERNEL}
-    described = Described(f"autoencoder-{name}", "convolutional", plain, (SIDE, SIDE), (GREY,), (1.0,), seed)
+    described = Described(name, "convolutional", plain, (SIDE, SIDE), (GREY,), (1.0,), seed)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     variance = float((images**2).mean())
@@ -246,10 +232,7 @@ def _name(condition: str) -> str:
 
 
 def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
-    """Pseudo-values of the shift between the means of two sets of curves: one for each pair.
-
-    Their mean and standard error are those of the shift (Efron & Tibshirani 1993, chapter 11).
-    """
+    """Pseudo-values of the shift between the means of two sets of curves, one for each pair."""
     firsts, seconds = (np.array([pair[place] for pair in pairs]) for place in (0, 1))
     count = len(pairs)
     if not count:
@@ -263,7 +246,7 @@ def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
             for left in range(count)
         ]
     )
-    return np.asarray(whole - (count - 1) * nearest_turn(without - whole))
+    return pseudo_values(whole, nearest_turn(without - whole))
 
 
 def _sentences(row: Mapping[str, Any]) -> list[str]:

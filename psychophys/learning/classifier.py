@@ -24,15 +24,13 @@ from psychophys.architectures import Described, from_timm
 from psychophys.errors import UsageError, unknown
 from psychophys.learning import crops
 from psychophys.learning.autoencoder import ANGLES
+from psychophys.learning.conditions import MOST_STEPS, check_shared, plan_conditions
 from psychophys.learning.grey import Photographs, load_photographs
-from psychophys.learning.supervised import check_conditions
 from psychophys.learning.training import (
-    MOST_RUNS,
     Advance,
     Learned,
     Snapshot,
     Training,
-    check_limits,
     drawing,
     seeded,
     spread_steps,
@@ -50,7 +48,6 @@ FREQUENCIES = (4.0, 8.0)
 GREY, CONTRAST = 0.5, 0.25
 """Pixel values that are 0 and 1 unit to the network."""
 WEIGHT_DECAY = 0.02
-STEPS_OF_A_SEED = 1_000_000
 NOISE_LEVEL = 0.1
 
 
@@ -93,7 +90,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
-        check_conditions(self.conditions, tuple(ANGLES))
+        check_shared(
+            self,
+            tuple(ANGLES),
+            batch=(2, 4096),
+            learning_rate=(1e-6, 1.0),
+            fewest_steps=2 * FIRST_STEP,
+            most_seed=2**40,
+        )
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
         if "." in self.network or not timm.is_model(self.network):
@@ -102,16 +106,6 @@ class Settings:
             raise UsageError(
                 "task labels without images", "Give --images FOLDER with a folder for each class."
             )
-        check_limits(
-            {
-                "runs": (self.runs, 1, MOST_RUNS),
-                "seed": (self.seed, 0, 2**40),
-                "batch": (self.batch, 2, 4096),
-                "learning rate": (self.learning_rate, 1e-6, 1),
-                "steps": (self.steps, 2 * FIRST_STEP, STEPS_OF_A_SEED),
-                "snapshots": (self.snapshots, 2, 1000),
-            }
-        )
 
 
 def plan_classifier(settings: Settings) -> list[Training]:
@@ -138,22 +132,15 @@ def plan_classifier(settings: Settings) -> list[Training]:
         "classes": classes,
         "photographs_sha256": photographs.sha256,
         "crops": CROPS,
-        "batch": settings.batch,
-        "learning_rate": settings.learning_rate,
     }
-    return [
-        Training(
-            "classifier",
-            f"classifier-{name}",
-            seed,
-            steps,
-            (_measurement(),),
-            {**record, "angle_deg": ANGLES[name]},
-            partial(_train, settings, photographs, plain, name, seed, steps),
-        )
-        for seed in range(settings.seed, settings.seed + settings.runs)
-        for name in dict.fromkeys(settings.conditions)
-    ]
+    return plan_conditions(
+        "classifier",
+        settings,
+        steps,
+        (_measurement(),),
+        {name: partial(_train, settings, photographs, plain, angle, steps) for name, angle in ANGLES.items()},
+        {name: {**record, "angle_deg": angle} for name, angle in ANGLES.items()},
+    )
 
 
 def _try(plain: Mapping[str, Any]) -> None:
@@ -184,16 +171,17 @@ def _train(
     settings: Settings,
     photographs: Photographs,
     plain: Mapping[str, Any],
+    angle_deg: float,
+    steps: tuple[int, ...],
     name: str,
     seed: int,
-    steps: tuple[int, ...],
     device: torch.device,
     advance: Advance,
 ) -> Generator[Snapshot, None, None]:
-    drawn = crops.draw(photographs, SIDE, CROPS, ANGLES[name], seed)
+    drawn = crops.draw(photographs, SIDE, CROPS, angle_deg, seed)
     images, labels = (drawn.images / CONTRAST).to(device), drawn.labels.to(device)
     network = seeded(lambda: from_timm(**plain), seed).to(device).train()
-    described = Described(f"classifier-{name}", "timm", plain, (SIDE, SIDE), (GREY,), (CONTRAST,), seed)
+    described = Described(name, "timm", plain, (SIDE, SIDE), (GREY,), (CONTRAST,), seed)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=WEIGHT_DECAY)
     for step in range(steps[-1] + 1):
@@ -205,7 +193,7 @@ def _train(
         # In training, a pass changes the statistics of batch normalisation.
         before = copy.deepcopy(network) if step in steps else None
         # Dropout and the like are drawn alike in every condition.
-        with drawing(seed * STEPS_OF_A_SEED + step):
+        with drawing(seed * MOST_STEPS + step):
             logits = network(some)
         loss = functional.cross_entropy(logits, wanted)
         if before is not None:

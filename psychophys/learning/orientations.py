@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from psychophys.architectures import Described, dense
-from psychophys.learning.training import Advance, Snapshot, seeded
+from psychophys.learning.conditions import Shared, plan_conditions
+from psychophys.learning.training import Advance, Snapshot, Training, seeded
 from psychophys.spec import Measurement, plan
 from psychophys.stimuli import get_stimulus
 
@@ -39,6 +42,8 @@ CENTRES = (np.arange(BINS) + 0.5) * 180 / BINS
 BACKGROUND = 0.5
 """Grey that is zero to the network, which sees -1 to 1."""
 NOISE_LEVEL = 0.1
+BATCHES, LEARNING_RATES = (16, 2**16), (1e-4, 10.0)
+"""That can be asked for: the least and the most."""
 LAYERS = ("layer*", "relu*")
 
 
@@ -173,6 +178,32 @@ def _start(seed: int, basis: Tensor, device: torch.device) -> _Reduced:
     network, basis = network.to(device), basis.float().to(device)
     weight, *rest = network.parameters()
     return _Reduced(network, (weight.detach() @ basis).requires_grad_(), rest, basis)
+
+
+def plan_worlds(
+    experiment: str,
+    settings: Shared,
+    steps: tuple[int, ...],
+    schedules: Mapping[str, Callable[[], Schedule]],
+    record: Mapping[str, Mapping[str, Any]],
+) -> list[Training]:
+    """A training for each condition and seed, in the worlds of each condition's schedule."""
+
+    def train_in(
+        schedule: Callable[[], Schedule], name: str, seed: int, device: torch.device, advance: Advance
+    ) -> Generator[Snapshot, None, None]:
+        return train(
+            describe(name, seed),
+            schedule(),
+            steps,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=device,
+            advance=advance,
+        )
+
+    trainings = {name: partial(train_in, schedule) for name, schedule in schedules.items()}
+    return plan_conditions(experiment, settings, steps, (thresholds_of_orientation(),), trainings, record)
 
 
 def train(

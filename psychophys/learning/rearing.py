@@ -6,21 +6,30 @@ halfway, and a burst of other statistics at different times in an otherwise even
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from psychophys.learning import orientations
-from psychophys.learning.orientations import BINS, Schedule, World, peaked, uniform
-from psychophys.learning.supervised import check_conditions
-from psychophys.learning.training import MOST_RUNS, Advance, Learned, Snapshot, Training, check_limits
-from psychophys.learning.trends import Curve, Findings, at, curves, interval, told, trend, with_interval
+from psychophys.learning.conditions import check_shared
+from psychophys.learning.orientations import BINS, Schedule, World, peaked, plan_worlds, uniform
+from psychophys.learning.training import Learned, Training
+from psychophys.learning.trends import (
+    Curve,
+    Findings,
+    at,
+    curves,
+    interval,
+    pseudo_values,
+    told,
+    trend,
+    with_interval,
+)
 
 Array = NDArray[np.float64]
 LAYER = "layer1"
@@ -68,16 +77,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
-        check_conditions(self.conditions, tuple(CONDITIONS))
-        check_limits(
-            {
-                "runs": (self.runs, 1, MOST_RUNS),
-                "seed": (self.seed, 0, 2**62),
-                "batch": (self.batch, 16, 2**16),
-                "learning rate": (self.learning_rate, 1e-4, 10),
-                "steps": (self.steps, 10, 1_000_000),
-                "snapshots": (self.snapshots, 2, 1000),
-            }
+        check_shared(
+            self,
+            tuple(CONDITIONS),
+            batch=orientations.BATCHES,
+            learning_rate=orientations.LEARNING_RATES,
+            fewest_steps=10,
         )
 
 
@@ -108,35 +113,12 @@ def measured_steps(steps: int, snapshots: int) -> tuple[int, ...]:
 
 def plan_rearing(settings: Settings) -> list[Training]:
     """Every condition with every seed."""
-    measurements = (orientations.thresholds_of_orientation(),)
-    steps = measured_steps(settings.steps, settings.snapshots)
-    record = {"batch": settings.batch, "learning_rate": settings.learning_rate, "burst": BURST}
-    return [
-        Training(
-            "rearing",
-            f"rearing-{name}",
-            seed,
-            steps,
-            measurements,
-            {**record, "condition": CONDITIONS[name]},
-            partial(_train, settings, name, seed, steps),
-        )
-        for seed in range(settings.seed, settings.seed + settings.runs)
-        for name in dict.fromkeys(settings.conditions)
-    ]
-
-
-def _train(
-    settings: Settings, name: str, seed: int, steps: tuple[int, ...], device: torch.device, advance: Advance
-) -> Generator[Snapshot, None, None]:
-    return orientations.train(
-        orientations.describe(f"rearing-{name}", seed),
-        schedule(name, settings.steps),
-        steps,
-        batch=settings.batch,
-        learning_rate=settings.learning_rate,
-        device=device,
-        advance=advance,
+    return plan_worlds(
+        "rearing",
+        settings,
+        measured_steps(settings.steps, settings.snapshots),
+        {name: partial(schedule, name, settings.steps) for name in CONDITIONS},
+        {name: {"burst": BURST, "condition": meaning} for name, meaning in CONDITIONS.items()},
     )
 
 
@@ -198,9 +180,9 @@ def _left(end: pd.DataFrame) -> Array:
     above, whole = above[known], whole[known]
     if not interval(whole)[0] > 0:
         return np.array([])
-    count, total = len(whole), above.sum() / whole.sum()
+    total = above.sum() / whole.sum()
     without = (above.sum() - above) / (whole.sum() - whole)
-    return np.asarray(count * total - (count - 1) * without)
+    return pseudo_values(float(total), without - total)
 
 
 def _sentence(row: Mapping[str, Any]) -> str:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from psychophys.errors import UsageError, unknown
 from psychophys.learning import orientations
-from psychophys.learning.orientations import BINS, World, peaked, uniform
+from psychophys.learning.conditions import check_shared
+from psychophys.learning.orientations import BINS, Schedule, World, peaked, plan_worlds, uniform
 from psychophys.learning.training import (
-    MOST_RUNS,
-    Advance,
     Learned,
-    Snapshot,
     Training,
-    check_limits,
     spread_steps,
 )
 from psychophys.learning.trends import (
@@ -55,6 +49,11 @@ class Condition:
     name: str
     meaning: str
     world: Callable[[], World]
+
+    def schedule(self) -> Schedule:
+        """The same world at every step."""
+        world = self.world()
+        return lambda _: world
 
 
 def information(world: World) -> Array:
@@ -197,60 +196,23 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` for what cannot be done."""
-        check_conditions(self.conditions, tuple(CONDITIONS))
-        check_limits(
-            {
-                "runs": (self.runs, 1, MOST_RUNS),
-                "seed": (self.seed, 0, 2**62),
-                "batch": (self.batch, 16, 2**16),
-                "learning rate": (self.learning_rate, 1e-4, 10),
-                "steps": (self.steps, 2 * FIRST_STEP, 1_000_000),
-                "snapshots": (self.snapshots, 2, 1000),
-            }
+        check_shared(
+            self,
+            tuple(CONDITIONS),
+            batch=orientations.BATCHES,
+            learning_rate=orientations.LEARNING_RATES,
+            fewest_steps=2 * FIRST_STEP,
         )
-
-
-def check_conditions(given: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Raise :class:`UsageError` for none, or one that is not known."""
-    if not given:
-        raise UsageError("no conditions", f"Give some of {', '.join(known)}.")
-    for name in given:
-        if name not in known:
-            raise unknown("condition", name, known)
 
 
 def plan_supervised(settings: Settings) -> list[Training]:
     """Every condition with every seed."""
-    measurements = (orientations.thresholds_of_orientation(),)
-    steps = spread_steps(FIRST_STEP, settings.steps, settings.snapshots)
-    record = {"batch": settings.batch, "learning_rate": settings.learning_rate}
-    return [
-        Training(
-            "supervised",
-            f"supervised-{name}",
-            seed,
-            steps,
-            measurements,
-            {**record, "condition": CONDITIONS[name].meaning},
-            partial(_train, settings, name, seed, steps),
-        )
-        for seed in range(settings.seed, settings.seed + settings.runs)
-        for name in dict.fromkeys(settings.conditions)
-    ]
-
-
-def _train(
-    settings: Settings, name: str, seed: int, steps: tuple[int, ...], device: torch.device, advance: Advance
-) -> Generator[Snapshot, None, None]:
-    world = CONDITIONS[name].world()
-    return orientations.train(
-        orientations.describe(f"supervised-{name}", seed),
-        lambda _: world,
-        steps,
-        batch=settings.batch,
-        learning_rate=settings.learning_rate,
-        device=device,
-        advance=advance,
+    return plan_worlds(
+        "supervised",
+        settings,
+        spread_steps(FIRST_STEP, settings.steps, settings.snapshots),
+        {name: condition.schedule for name, condition in CONDITIONS.items()},
+        {name: {"condition": condition.meaning} for name, condition in CONDITIONS.items()},
     )
 
 

@@ -92,6 +92,21 @@ def with_interval(name: str, numbers: Sequence[float] | Array, *, scale: str = "
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
+def pseudo_values(whole: float, change: Array) -> Array:
+    """Of a jackknife: one for each run, whose mean and standard error are those of a statistic.
+
+    See Efron & Tibshirani (1993), chapter 11.
+
+    Parameters
+    ----------
+    whole
+        The statistic of all runs.
+    change
+        By which it changes where one run is left out: (n,).
+    """
+    return np.asarray(whole - (len(change) - 1) * change)
+
+
 def told(row: Mapping[str, Any], name: str, form: str) -> str:
     """A number of :func:`with_interval` in words: ``1.68 (1.32 to 2.05)``."""
     number, low, high = (format(row[f"{name}{end}"], form) for end in ("", "_low", "_high"))
