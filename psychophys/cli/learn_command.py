@@ -61,7 +61,7 @@ def learn(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer runs, steps and checkpoints, unless given.")
+        bool, typer.Option("--quick", help="Fewer runs, steps and snapshots, unless given.")
     ] = False,
     device: Device = "auto",
     output: Annotated[
