@@ -10,9 +10,9 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.behaviour import Simulations, check_results, simulate
     from psychophys.comparison import compare
-    from psychophys.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.fisher import fisher_matrix
     from psychophys.fisher_table import confusable
     from psychophys.learning import EXPERIMENTS, findings, learn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from psychophys.learning.training import Learned, read_learned
     from psychophys.learning.trends import Findings
     from psychophys.measurement import measure, run
-    from psychophys.observers import Observer, load_observer
+    from psychophys.observers.observer import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
     from psychophys.plots_learning import plot_learning
     from psychophys.priors import Prior, list_priors, load_prior
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "behaviour": ("Simulations", "check_results", "simulate"),
     "comparison": ("compare",),
-    "errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
+    "base.errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "fisher": ("fisher_matrix",),
     "fisher_table": ("confusable",),
     "learning": ("EXPERIMENTS", "findings", "learn"),
@@ -44,7 +44,7 @@ _HOMES = {
     "learning.training": ("Learned", "read_learned"),
     "learning.trends": ("Findings",),
     "measurement": ("measure", "run"),
-    "observers": ("Observer", "load_observer"),
+    "observers.observer": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
     "plots_learning": ("plot_learning",),
     "priors": ("Prior", "list_priors", "load_prior"),

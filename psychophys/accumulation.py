@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from psychophys.covariance import Products, Regularity, linear_information
-from psychophys.errors import MeasurementError
-from psychophys.layers import Layer
-from psychophys.memory import release_freed_memory
-from psychophys.noise import get_noise, information, squared_norm, wide
-from psychophys.observers import Observer
-from psychophys.propagation import propagate
-from psychophys.responses import Block, NoForwardDerivativeError, Receive, get_estimator
+from psychophys.base.errors import MeasurementError
+from psychophys.noise.empirical import Products, Regularity, linear_information
+from psychophys.noise.models import get_noise, information, squared_norm, wide
+from psychophys.noise.pixels import propagate
+from psychophys.observers.layers import Layer
+from psychophys.observers.observer import Observer
+from psychophys.responses.memory import release_freed_memory
+from psychophys.responses.single import Block, NoForwardDerivativeError, Receive, get_estimator
 from psychophys.spec import Measurement, grid_step
 
 Array = NDArray[np.float64]

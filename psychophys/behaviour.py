@@ -16,10 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from psychophys.accumulation import Progress
-from psychophys.errors import MeasurementError, PsychophysError, UsageError, unknown
-from psychophys.layers import Layer, select_layers
+from psychophys.base.errors import MeasurementError, PsychophysError, UsageError, unknown
 from psychophys.measurement import about, failure, identify, provenance
-from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.observers.layers import Layer, select_layers
+from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.psychometrics import FEWEST_LEVELS, fit, get_task
 from psychophys.results import Results
 from psychophys.simulation import LEVELS, Experiment, Prepared, Proportions, prepare, proportions_correct

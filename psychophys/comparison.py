@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.coding import FEWEST_VALUES, compare_with_prior
-from psychophys.errors import PsychophysError, UsageError
 from psychophys.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
 from psychophys.measurement import run
-from psychophys.observers import Observer
+from psychophys.observers.observer import Observer
 from psychophys.priors import Density, Prior, load_prior
 from psychophys.priors.table import statistic_for
 from psychophys.results import Results

@@ -15,10 +15,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from psychophys.accumulation import CPU_BATCH
-from psychophys.architectures import is_learned
-from psychophys.catalog import has_pretrained
 from psychophys.jobs import Task
-from psychophys.observers import is_embedded, is_source, pick_device
+from psychophys.observers.learned import is_learned
+from psychophys.observers.names import has_pretrained
+from psychophys.observers.observer import is_embedded, is_source, pick_device
 
 INPUT_COST = 4000.0
 """Plain passes for an image under input noise: some 400 in each of ten layers."""

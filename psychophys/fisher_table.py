@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.matrices import correlations, hardest_change, pairs, symmetric
 from psychophys.summary import run_name
 from psychophys.tables import Column, NotOursError, Table, read_table

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.priors import Density
 from psychophys.references import Reference, get_reference
 from psychophys.results import Results

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from psychophys.accumulation import Sums
 from psychophys.indices import INDICES
-from psychophys.layers import Layer
-from psychophys.noise import get_noise, saturated, threshold
+from psychophys.noise.models import get_noise, saturated, threshold
+from psychophys.observers.layers import Layer
 from psychophys.spec import Measurement
 from psychophys.uncertainty import halves_error, interval, resampling_weights
 

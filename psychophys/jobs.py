@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from psychophys.errors import MeasurementError, PsychophysError, UsageError
+from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.measurement import run
-from psychophys.observers import check_learned, check_model_name, check_variant, load_observer
+from psychophys.observers.observer import check_learned, check_model_name, check_variant, load_observer
 from psychophys.results import Results
 from psychophys.spec import Measurement
 

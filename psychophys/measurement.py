@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from psychophys.accumulation import Progress, Sums, accumulate, out_of_memory
-from psychophys.errors import MeasurementError, PsychophysError, UsageError
+from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.inference import Done
-from psychophys.layers import Layer, Selection, select_layers
-from psychophys.observers import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.observers.layers import Layer, Selection, select_layers
+from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.results import Results
 from psychophys.spec import Measurement, Values, check, plan, run_id
 from psychophys.stimuli import Stimulus

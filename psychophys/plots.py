@@ -14,8 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from psychophys.errors import UsageError
-from psychophys.files import write_atomically
+from psychophys.base.errors import UsageError
+from psychophys.base.files import write_atomically
 from psychophys.human import PIXELS_PER_DEGREE, Matched, match
 from psychophys.priors import Density
 from psychophys.results import SCHEMA, Results

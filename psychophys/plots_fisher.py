@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.fisher_table import FisherResults, Stack, stacks
 from psychophys.plots import DEPTH_MAP, MOST_RUNS, STYLE, WIDTH_INCHES
 from psychophys.summary import run_name

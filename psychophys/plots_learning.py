@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.learning import findings
 from psychophys.learning.acuities import acuity, power_law
 from psychophys.learning.training import Learned

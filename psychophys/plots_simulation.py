@@ -12,8 +12,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
+from psychophys.base.errors import MeasurementError
 from psychophys.behaviour import Simulations
-from psychophys.errors import MeasurementError
 from psychophys.plots import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.psychometrics import Fit, get_task
 from psychophys.summary import run_name

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psignifit.sigmoids import Sigmoid
 from scipy.stats import halfnorm, norm
 
-from psychophys.errors import unknown
+from psychophys.base.errors import unknown
 
 Array = NDArray[np.float64]
 Number = float | Array

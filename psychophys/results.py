@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.tables import Column, NotOursError, Table, read_table
 
 SCHEMA_VERSION = 3

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psychophys.accumulation import Progress, accumulate, render_block, respond
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.inference import Done
-from psychophys.layers import Layer
-from psychophys.noise import (
+from psychophys.noise.models import (
     Noise,
     Options,
     get_noise,
@@ -34,8 +33,9 @@ from psychophys.noise import (
     saturated,
     wide,
 )
-from psychophys.observers import Observer
-from psychophys.propagation import answer
+from psychophys.noise.pixels import answer
+from psychophys.observers.layers import Layer
+from psychophys.observers.observer import Observer
 from psychophys.psychometrics import Task, get_task
 from psychophys.spec import Measurement
 

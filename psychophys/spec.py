@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError, unknown
-from psychophys.noise import get_noise
-from psychophys.responses import get_estimator
+from psychophys.base.errors import UsageError, unknown
+from psychophys.noise.models import get_noise
+from psychophys.responses.single import get_estimator
 from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
 
 Values = int | float | Sequence[float] | None
@@ -250,7 +250,7 @@ def plan(
     step
         Half-width of the central difference, in the dimension's unit.
     noise, noise_level, noise_options
-        See :mod:`psychophys.noise`.
+        See :mod:`psychophys.noise.models`.
     dprime
         Criterion d' of the threshold.
     confidence

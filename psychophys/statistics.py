@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from psychophys.errors import MeasurementError, UsageError
-from psychophys.files import write_atomically
+from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.base.files import write_atomically
 from psychophys.natural import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
-from psychophys.photographs import Source, UnreadableError, decode, find_images, stream
 from psychophys.priors import Prior
+from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, stream
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]

@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from psychophys.errors import PsychophysError, UsageError
-from psychophys.files import write_atomically
+from psychophys.base.errors import PsychophysError, UsageError
+from psychophys.base.files import write_atomically
 from psychophys.jobs import Outcome, Task
 from psychophys.results import read
 

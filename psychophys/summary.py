@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from psychophys.errors import unknown
+from psychophys.base.errors import unknown
 from psychophys.indices import INDICES, is_cardinal, is_oblique
 from psychophys.results import Results
 

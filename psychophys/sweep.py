@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from psychophys.base.errors import UsageError
 from psychophys.engines import Engine
 from psychophys.engines.base import Progress
-from psychophys.errors import UsageError
 from psychophys.jobs import Outcome, Task
 from psychophys.store import Store
 

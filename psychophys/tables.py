@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from psychophys.errors import UsageError
-from psychophys.files import write_atomically
+from psychophys.base.errors import UsageError
+from psychophys.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

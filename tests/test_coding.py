@@ -10,9 +10,9 @@ from inside import call_inside
 from PIL import Image
 
 import psychophys
+from psychophys.base.errors import UsageError
 from psychophys.coding import compare_with_prior, correlation, partial_correlation, shift_p_value, slope
 from psychophys.comparison import PIXELS, compare, pixel_sensitivity, verdicts
-from psychophys.errors import UsageError
 from psychophys.plots import MOST_RUNS, plot_thresholds
 
 ANGLES = np.arange(0, 180, 5.0)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from psychophys.base.errors import UsageError
 from psychophys.engines import Engine, Processes, Ray, Serial
-from psychophys.errors import UsageError
 from psychophys.jobs import Job, Outcome, Task
 from psychophys.results import concat, read
 from psychophys.spec import Measurement, plan

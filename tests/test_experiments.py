@@ -16,8 +16,7 @@ from torch.nn import functional
 
 import psychophys
 from psychophys import cli
-from psychophys.architectures import ARCHITECTURES, Described, dense, load_learned, save_learned
-from psychophys.errors import ModelError, UsageError
+from psychophys.base.errors import ModelError, UsageError
 from psychophys.learning import (
     EXPERIMENTS,
     autoencoder,
@@ -39,7 +38,8 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
-from psychophys.observers import observe_learned
+from psychophys.observers.learned import ARCHITECTURES, Described, dense, load_learned, save_learned
+from psychophys.observers.observer import observe_learned
 from psychophys.plots_learning import plot_learning
 from psychophys.results import Results
 

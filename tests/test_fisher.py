@@ -15,15 +15,15 @@ from psychophys import MeasurementError, Observer, Stimulus, UsageError, confusa
 from psychophys.cli import main
 from psychophys.fisher import plan_fisher, products, run_fisher
 from psychophys.fisher_table import FisherResults, cautions, conclusions, stacks
-from psychophys.layers import Layer, select_layers
 from psychophys.matrices import hardest_change, pairs, symmetric, thresholds_alone, thresholds_joint
-from psychophys.noise import NOISE
+from psychophys.noise.models import NOISE
+from psychophys.observers.layers import Layer, select_layers
 from psychophys.plots_fisher import ellipse, magnification, plot_ellipses
-from psychophys.responses import Block
-from psychophys.responses import jvp as single_jvp
+from psychophys.responses.several import jvp
+from psychophys.responses.single import Block
+from psychophys.responses.single import jvp as single_jvp
 from psychophys.stimuli import STIMULI
 from psychophys.stimuli.gratings import X, Y
-from psychophys.tangents import jvp
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 SMALL = {"values": 3, "parameters": {"phase": 2, "frequency": 3.0}}
@@ -174,7 +174,7 @@ def separate(
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "tf_efficientnet_lite0", "test_convnext"])
 def test_one_pass_is_as_good_as_one_for_each_dimension(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psychophys.responses.CHUNK", 10_000)  # Layers come in parts.
+    monkeypatch.setattr("psychophys.responses.single.CHUNK", 10_000)  # Layers come in parts.
     weights = "pretrained" if "lite0" in name else "random"
     observer = psychophys.load_observer(name, weights=weights, dtype="float64")
     layers = select_layers(observer, ("default",) if weights == "pretrained" else ("all",)).layers

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 import psychophys
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.spec import restore, run_id
 from psychophys.stimuli import STIMULI, with_images
 from psychophys.stimuli.images import MOST_PICTURES, sample_cubic

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from psychophys.errors import MeasurementError, UsageError
-from psychophys.layers import (
+from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.measurement import measure
+from psychophys.observers.layers import (
     Selection,
     default_modules,
     first_tensor,
@@ -22,8 +23,7 @@ from psychophys.layers import (
     recording,
     select_layers,
 )
-from psychophys.measurement import measure
-from psychophys.observers import Observer, load_observer
+from psychophys.observers.observer import Observer, load_observer
 
 
 @pytest.fixture(scope="session")
@@ -438,7 +438,7 @@ def test_hooks_are_gone_when_a_measurement_fails() -> None:
 
 
 def test_listing_layers_does_not_change_the_model(lite0: Observer) -> None:
-    from psychophys.observers import hash_weights
+    from psychophys.observers.observer import hash_weights
 
     list_layers(lite0)
     assert hash_weights(lite0.model) == lite0.sha256

@@ -18,7 +18,7 @@ from scipy.integrate import solve_ivp
 
 import psychophys
 from psychophys import cli
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.learning import get_experiment, linear, theory
 from psychophys.learning.acuities import acuity, crossing, power_law
 from psychophys.learning.grey import Photographs, load_photographs

@@ -12,7 +12,7 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 import psychophys
-from psychophys.errors import MeasurementError, UsageError
+from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.natural import DIAMETER, QUANTITIES, SCALES_PIXELS, SIDE, luminance_of, structure
 from psychophys.priors import Prior, list_priors, load_prior
 from psychophys.statistics import BATCH, image_statistics, middle_square

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 import psychophys
-from psychophys.covariance import Products, Regularity, linear_information
-from psychophys.errors import UsageError
-from psychophys.layers import select_layers
-from psychophys.noise import NOISE, get_noise, information, read_out, read_out_variance, saturated
-from psychophys.observers import Observer
-from psychophys.propagation import propagate, quadratic_form
+from psychophys.base.errors import UsageError
+from psychophys.noise.empirical import Products, Regularity, linear_information
+from psychophys.noise.models import NOISE, get_noise, information, read_out, read_out_variance, saturated
+from psychophys.noise.pixels import propagate, quadratic_form
+from psychophys.observers.layers import select_layers
+from psychophys.observers.observer import Observer
 from psychophys.summary import cautions, conclusions
 
 PIXELS = 16

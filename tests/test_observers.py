@@ -16,8 +16,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from psychophys.errors import ModelError, PsychophysError, UsageError
-from psychophys.observers import Observer, hash_weights, load_observer, pick_device, shuffle_weights
+from psychophys.base.errors import ModelError, PsychophysError, UsageError
+from psychophys.observers.observer import Observer, hash_weights, load_observer, pick_device, shuffle_weights
 
 SMALL = ("test_resnet", "test_vit", "test_convnext")
 
@@ -541,8 +541,8 @@ def test_a_local_folder_without_weights_is_refused(tmp_path: Path) -> None:
 
 _ASK = """
 import sys, time
-from psychophys.errors import PsychophysError
-from psychophys.observers import load_observer
+from psychophys.base.errors import PsychophysError
+from psychophys.observers.observer import load_observer
 for model, weights in [request.split(",") for request in sys.argv[1:]]:
     started = time.perf_counter()
     try:

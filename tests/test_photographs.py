@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psychophys.errors import UsageError
-from psychophys.photographs import PACKAGED, Source, UnreadableError, decode, find_images, packaged, stream
+from psychophys.base.errors import UsageError
+from psychophys.stimuli.photographs import (
+    PACKAGED,
+    Source,
+    UnreadableError,
+    decode,
+    find_images,
+    packaged,
+    stream,
+)
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> Image.Image:

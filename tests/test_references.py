@@ -12,9 +12,9 @@ from inside import call_inside
 from torch import nn
 
 import psychophys
+from psychophys.base.errors import UsageError
 from psychophys.coding import compare_with_prior
 from psychophys.comparison import PIXELS, verdicts
-from psychophys.errors import UsageError
 from psychophys.human import match
 from psychophys.plots import plot_comparison, plot_thresholds
 from psychophys.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 import pytest
 from torch import nn
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.measurement import measure
-from psychophys.observers import Observer, load_observer
+from psychophys.observers.observer import Observer, load_observer
 from psychophys.results import (
     COLUMNS,
     METADATA_KEY,
@@ -548,7 +548,7 @@ def test_a_run_id_depends_on_the_preprocessing(changes: dict[str, Any]) -> None:
 
 _MEASURE = """
 from psychophys.measurement import measure
-from psychophys.observers import load_observer
+from psychophys.observers.observer import load_observer
 observer = load_observer("test_resnet", weights="random", seed=1)
 print(*measure(observer, values=3, parameters={"phase": 2}, layers=["act1", "fc"], device="cpu").runs)
 """

@@ -12,11 +12,11 @@ from scipy.stats import norm
 from torch import nn
 
 import psychophys
+from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.behaviour import check_results, conclusions, join, run_simulation
-from psychophys.errors import MeasurementError, UsageError
-from psychophys.layers import select_layers
-from psychophys.noise import get_noise, read_out
-from psychophys.observers import Observer
+from psychophys.noise.models import get_noise, read_out
+from psychophys.observers.layers import select_layers
+from psychophys.observers.observer import Observer
 from psychophys.plots_simulation import plot_psychometric
 from psychophys.psychometrics import TASKS, fit
 from psychophys.simulation import LEVELS, Experiment, prepare, proportions_correct

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import psychophys
-from psychophys.errors import PsychophysError, UsageError, unknown
+from psychophys.base.errors import PsychophysError, UsageError, unknown
 from psychophys.spec import Measurement, check, grid_step, plan, run_id
 from psychophys.stimuli import STIMULI
 
@@ -294,7 +294,7 @@ def test_a_frequency_over_nyquist_is_refused_for_the_image_size(
 def test_a_frequency_over_nyquist_is_refused_before_the_model_runs() -> None:
     from torch import nn
 
-    from psychophys.observers import Observer
+    from psychophys.observers.observer import Observer
 
     class Untouched(nn.Module):
         def forward(self, x: Any) -> Any:

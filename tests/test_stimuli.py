@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.stimuli import STIMULI, Parameter, Stimulus
 
 SIZE = (48, 48)

@@ -6,9 +6,9 @@ import timm
 import torch
 
 import psychophys
+from psychophys.base.errors import UsageError
 from psychophys.cli.display import curve
 from psychophys.cli.values import parse_list, parse_settings, parse_values
-from psychophys.errors import UsageError
 from psychophys.indices import is_cardinal, is_oblique
 from psychophys.summary import conclusions, development, summarize
 

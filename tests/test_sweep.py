@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from inside import call_inside
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.jobs import Job, Outcome, Task
 from psychophys.results import read
 from psychophys.spec import plan

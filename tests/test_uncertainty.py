@@ -7,11 +7,11 @@ import pytest
 
 import psychophys
 from psychophys.accumulation import accumulate
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.indices import INDICES
 from psychophys.inference import Done
-from psychophys.layers import select_layers
-from psychophys.observers import Observer
+from psychophys.observers.layers import select_layers
+from psychophys.observers.observer import Observer
 from psychophys.summary import cautions, conclusions, summarize
 from psychophys.uncertainty import halves_error, interval, resampling_weights
 

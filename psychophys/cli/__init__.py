@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 
-from psychophys.errors import PsychophysError
+from psychophys.base.errors import PsychophysError
 
 INTERRUPTED = 130
 INTERRUPTION = (

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.display import (
     print_failures,
     print_ranking,
@@ -22,16 +23,15 @@ from psychophys.cli.display import (
 )
 from psychophys.cli.found import print_findings
 from psychophys.cli.options import Asked
-from psychophys.errors import UsageError, unknown
 from psychophys.jobs import Task, import_modules, make_jobs, measure_each
-from psychophys.layers import default_modules, list_layers
 from psychophys.learning.training import read_learned, trainings_in
-from psychophys.memory import keep_freed_memory
-from psychophys.observers import DEFAULT_MODEL, is_embedded, load_observer, pick_device
+from psychophys.observers.layers import default_modules, list_layers
+from psychophys.observers.observer import DEFAULT_MODEL, is_embedded, load_observer, pick_device
+from psychophys.responses.memory import keep_freed_memory
 from psychophys.results import Results, concat, read
-from psychophys.sheet import contact_sheet
 from psychophys.spec import plan
 from psychophys.stimuli import STIMULI, get_stimulus
+from psychophys.stimuli.sheet import contact_sheet
 from psychophys.store import read_failures
 from psychophys.summary import rank
 from psychophys.tables import FORMATS, check_output

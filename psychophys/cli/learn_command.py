@@ -100,8 +100,8 @@ def learn(
       psychophys learn autoencoder --images photographs/ --checkpoints weights/
       psychophys measure learned --checkpoint 'weights/*-seed0-*.pth'
     """
+    from psychophys.base.errors import UsageError
     from psychophys.cli import learning
-    from psychophys.errors import UsageError
 
     if output is not None and not output:
         raise UsageError("output ''", "Give FILE.parquet, .csv or .jsonl, or -.")

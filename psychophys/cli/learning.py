@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
+from psychophys.base.errors import UsageError
 from psychophys.cli.commands import Sink
 from psychophys.cli.display import progress_bar
 from psychophys.cli.found import print_findings
-from psychophys.errors import UsageError
 from psychophys.learning import get_experiment
 from psychophys.learning.training import (
     Learned,
@@ -24,10 +24,10 @@ from psychophys.learning.training import (
     run_trainings,
     trainings_in,
 )
-from psychophys.memory import keep_freed_memory
-from psychophys.observers import pick_device
+from psychophys.observers.observer import pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_learning import plot_learning
+from psychophys.responses.memory import keep_freed_memory
 from psychophys.tables import check_output
 
 

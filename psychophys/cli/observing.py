@@ -13,16 +13,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.behaviour import Simulations, check_results, conclusions, join, run_simulation
 from psychophys.cli.commands import Sink, make_tasks, read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.cli.options import Asked
-from psychophys.errors import PsychophysError, UsageError
-from psychophys.memory import keep_freed_memory
-from psychophys.noise import DIFFERENTIAL, NOISE
-from psychophys.observers import DEFAULT_MODEL, load_observer, pick_device
+from psychophys.noise.models import DIFFERENTIAL, NOISE
+from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_simulation import plot_psychometric
+from psychophys.responses.memory import keep_freed_memory
 from psychophys.simulation import Experiment
 from psychophys.summary import run_name
 

@@ -12,16 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from psychophys.catalog import find_models, has_pretrained, read_names
+from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.commands import make_tasks
 from psychophys.cli.display import print_failures, print_ranking
 from psychophys.cli.options import Asked
 from psychophys.engines import ENGINES, Engine, Processes, Ray, Serial
-from psychophys.errors import UsageError, unknown
 from psychophys.estimate import estimate
 from psychophys.jobs import Outcome, Task, import_modules
-from psychophys.memory import keep_freed_memory
-from psychophys.observers import pick_device
+from psychophys.observers.names import find_models, has_pretrained, read_names
+from psychophys.observers.observer import pick_device
+from psychophys.responses.memory import keep_freed_memory
 from psychophys.results import concat, read
 from psychophys.store import Store
 from psychophys.sweep import State, Sweep, take_shard

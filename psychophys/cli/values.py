@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.stimuli import MOST_VALUES
 
 Values = int | list[float]

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import torch
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.jobs import Outcome, Task, attempt, import_modules
-from psychophys.memory import keep_freed_memory
+from psychophys.responses.memory import keep_freed_memory
 
 Progress = Callable[[Task, int, int], None]
 """Called with a task, its images done and its images in all."""

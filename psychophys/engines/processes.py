@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
+from psychophys.base.errors import MeasurementError
 from psychophys.engines.base import Progress, check_limits, pack, unpack_and_attempt
-from psychophys.errors import MeasurementError
 from psychophys.jobs import Outcome, Task
-from psychophys.observers import pick_device
+from psychophys.observers.observer import pick_device
 
 LOG_BYTES = 4000
 LONGEST_WAIT = 3600.0

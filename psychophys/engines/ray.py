@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.engines.base import Progress, check_limits, pack, unpack_and_attempt
-from psychophys.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.jobs import Outcome, Task
 
 POLL_SECONDS = 1.0

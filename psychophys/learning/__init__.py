@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.learning import autoencoder, classifier, linear_plan, rearing, supervised
 from psychophys.learning.linear_findings import find_linear
 from psychophys.learning.linear_run import plan_linear

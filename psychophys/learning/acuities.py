@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.learning.trends import interval
 from psychophys.results import Results
 

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from psychophys.architectures import Described, convolutional
 from psychophys.learning import crops
 from psychophys.learning.acuities import acuity
 from psychophys.learning.conditions import check_shared, plan_conditions
@@ -43,6 +42,7 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
+from psychophys.observers.learned import Described, convolutional
 from psychophys.results import Results
 from psychophys.spec import Measurement, plan
 

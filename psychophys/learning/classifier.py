@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from psychophys.architectures import Described, from_timm
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.learning import crops
 from psychophys.learning.autoencoder import ANGLES
 from psychophys.learning.conditions import MOST_STEPS, check_shared, plan_conditions
@@ -36,6 +35,7 @@ from psychophys.learning.training import (
     spread_steps,
 )
 from psychophys.learning.trends import Findings, curves, ratio, told, trend, with_interval
+from psychophys.observers.learned import Described, from_timm
 from psychophys.spec import Measurement, plan
 
 TASKS = {

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.learning.training import MOST_RUNS, Advance, Snapshot, Training, check_limits
 from psychophys.spec import Measurement
 

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError
-from psychophys.photographs import Source, UnreadableError, decode, find_images, packaged, read
+from psychophys.base.errors import UsageError
+from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, packaged, read
 
 MOST_PHOTOGRAPHS = 1000
 """Of more, so many are taken, evenly spread."""

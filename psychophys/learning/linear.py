@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from psychophys import architectures
-from psychophys.architectures import Described
-from psychophys.errors import MeasurementError
+from psychophys.base.errors import MeasurementError
 from psychophys.learning.theory import Depth
+from psychophys.observers import learned
+from psychophys.observers.learned import Described
 
 Array = NDArray[np.float64]
 Weights = list[Tensor]
@@ -227,7 +227,7 @@ def half_times(strengths: Array) -> Array:
 
 
 def network(depth: Depth, mean: Tensor, weights: Weights, eigenvectors: Tensor) -> nn.Sequential:
-    """The autoencoder in the basis of pixels: see :func:`psychophys.architectures.linear`.
+    """The autoencoder in the basis of pixels: see :func:`psychophys.observers.learned.linear`.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def network(depth: Depth, mean: Tensor, weights: Weights, eigenvectors: Tensor) 
     turned = _turned([weight.to(eigenvectors) for weight in weights], eigenvectors, depth)
     if depth.tied:
         turned.append(turned[0].T)
-    made = architectures.linear(len(mean), len(turned))
+    made = learned.linear(len(mean), len(turned))
     state = {f"layer{place}.weight": matrix for place, matrix in enumerate(turned, start=1)}
     made.load_state_dict({"pixels.mean": mean, **state})
     return made

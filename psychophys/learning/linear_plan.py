@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.learning import theory
 from psychophys.learning.grey import Photographs
 from psychophys.learning.patches import PATCHES, Statistics, draw_patches, statistics_of

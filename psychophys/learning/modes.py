@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from psychophys.errors import UsageError
+from psychophys.base.errors import UsageError
 from psychophys.tables import Column, NotOursError, Table, read_table
 
 SCHEMA_VERSION = 1

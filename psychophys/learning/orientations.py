@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from psychophys.architectures import Described, dense
 from psychophys.learning.conditions import Shared, plan_conditions
 from psychophys.learning.training import Advance, Snapshot, Training, seeded
+from psychophys.observers.learned import Described, dense
 from psychophys.spec import Measurement, plan
 from psychophys.stimuli import get_stimulus
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psychophys.accumulation import respond
-from psychophys.layers import select_layers
 from psychophys.learning.acuities import CRITERION, crossing
 from psychophys.learning.linear import describe, network
 from psychophys.learning.patches import Statistics
 from psychophys.learning.theory import Depth, get_depth, strength
-from psychophys.observers import observe_learned
+from psychophys.observers.layers import select_layers
+from psychophys.observers.observer import observe_learned
 from psychophys.spec import Measurement
 
 Array = NDArray[np.float64]

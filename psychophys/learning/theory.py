@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.errors import unknown
+from psychophys.base.errors import unknown
 
 Array = NDArray[np.float64]
 

@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from psychophys import measurement
-from psychophys.architectures import Described, save_learned
-from psychophys.errors import MeasurementError, UsageError
+from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.learning.modes import Modes, join, read_modes
-from psychophys.observers import observe_learned, pick_device
+from psychophys.observers.learned import Described, save_learned
+from psychophys.observers.observer import observe_learned, pick_device
 from psychophys.results import Results, concat, read
 from psychophys.spec import Measurement
 from psychophys.tables import check_output

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.tables import Column, NotOursError, Table, read_table
 
 Array = NDArray[np.float64]

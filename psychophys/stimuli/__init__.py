@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psychophys.errors import unknown
+from psychophys.base.errors import unknown
 from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
 from psychophys.stimuli.gratings import GRATINGS

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 
 MOST_VALUES = 10_000_000
 """More cannot be meant: of one parameter, or of images to draw."""

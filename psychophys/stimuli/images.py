@@ -21,8 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from psychophys.errors import UsageError
-from psychophys.photographs import Source, UnreadableError, decode, find_images, packaged, read
+from psychophys.base.errors import UsageError
 from psychophys.stimuli.base import Parameter, Stimulus
 from psychophys.stimuli.color import hsv_to_rgb, rgb_to_hsv
 from psychophys.stimuli.gratings import (
@@ -41,6 +40,7 @@ from psychophys.stimuli.gratings import (
     white_spectrum,
     within_unit_range,
 )
+from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, packaged, read
 
 Values = Mapping[str, Tensor]
 GREY = 0.5

@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from psychophys.errors import ModelError, UsageError
+from psychophys.base.errors import ModelError, UsageError
 
 MOST_DIGITS = 18
 """Of a training step: what a 64-bit integer holds."""

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from psychophys.checkpoints import read_weights
-from psychophys.errors import ModelError
-from psychophys.files import write_atomically
+from psychophys.base.errors import ModelError
+from psychophys.base.files import write_atomically
+from psychophys.observers.checkpoints import read_weights
 
 LEARNED = "learned"
 """Stands for the network that a checkpoint says it is of."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import timm
 
-from psychophys.errors import UsageError, unknown
-from psychophys.observers import check_model_name, is_embedded, is_source
+from psychophys.base.errors import UsageError, unknown
+from psychophys.observers.observer import check_model_name, is_embedded, is_source
 
 
 def find_models(

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.dual import FastRules
-from psychophys.errors import MeasurementError, unknown
-from psychophys.layers import Layer, module_names, recording
-from psychophys.observers import Observer
+from psychophys.base.errors import MeasurementError, unknown
+from psychophys.observers.layers import Layer, module_names, recording
+from psychophys.observers.observer import Observer
+from psychophys.responses.fast_rules import FastRules
 
 Render = Callable[[Tensor], Tensor]
 """``values -> images``: shape (S, K) for S samples of K values to (S * K, 3, H, W)."""

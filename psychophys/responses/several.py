@@ -1,7 +1,7 @@
 """Derivatives of every layer's responses along several dimensions, from one pass over the images.
 
 All dimensions are measured at the same images, so that the responses are computed once: forward mode
-carries the stack of tangents beside them. As in :mod:`psychophys.responses`, layers are handed to
+carries the stack of tangents beside them. As in :mod:`psychophys.responses.single`, layers are handed to
 ``receive`` inside the forward pass and nothing is kept; the caller divides by the widths.
 """
 
@@ -18,10 +18,10 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from psychophys.accumulation import out_of_memory
-from psychophys.dual import FastRules
-from psychophys.layers import Layer, module_names, recording
-from psychophys.observers import Observer
-from psychophys.responses import NoForwardDerivativeError, spans
+from psychophys.observers.layers import Layer, module_names, recording
+from psychophys.observers.observer import Observer
+from psychophys.responses.fast_rules import FastRules
+from psychophys.responses.single import NoForwardDerivativeError, spans
 
 Draw = Callable[[Sequence[Tensor]], Tensor]
 """``values -> images``: one tensor of shape (N,) for each dimension to (N, 3, H, W)."""

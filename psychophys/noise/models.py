@@ -2,8 +2,8 @@
 
 The noise of most models is independent between units: a function gives each unit's variance at unit
 noise, and information, linear read-out and its variance all follow from it. Two need more than one
-image's response: ``input`` (see :mod:`psychophys.propagation`) and ``empirical``
-(see :mod:`psychophys.covariance`). A new model is one :class:`Noise` and one entry in the table.
+image's response: ``input`` (see :mod:`psychophys.noise.pixels`) and ``empirical``
+(see :mod:`psychophys.noise.empirical`). A new model is one :class:`Noise` and one entry in the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.errors import UsageError, unknown
+from psychophys.base.errors import UsageError, unknown
 
 Array = NDArray[np.float64]
 Options = Mapping[str, float]

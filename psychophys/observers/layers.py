@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from psychophys.errors import MeasurementError, UsageError, unknown
-from psychophys.observers import Observer
+from psychophys.base.errors import MeasurementError, UsageError, unknown
+from psychophys.observers.observer import Observer
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _CONTAINERS = (nn.Sequential, nn.ModuleList)

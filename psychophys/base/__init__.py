@@ -1,0 +1,1 @@
+"""What everyone may use: errors, files that are written whole, types."""

@@ -1,0 +1,1 @@
+"""Noise models: from response and derivative to Fisher information."""

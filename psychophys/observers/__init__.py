@@ -1,0 +1,1 @@
+"""Observers: a model, its weights and preprocessing, and its layers."""

@@ -1,0 +1,1 @@
+"""Images in, the response and the derivative of every layer out."""
