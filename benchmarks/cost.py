@@ -27,8 +27,8 @@ import torch
 
 from psychophys import Observer, load_observer, plan, run
 from psychophys.accumulation import CPU_BATCH, GPU_BATCH, render_block
-from psychophys.memory import keep_freed_memory
-from psychophys.observers import DEFAULT_MODEL, pick_device
+from psychophys.observers.observer import DEFAULT_MODEL, pick_device
+from psychophys.responses.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 ESTIMATORS = ("jvp", "central", "chained")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from psychophys.photographs import find_images
+from psychophys.stimuli.photographs import find_images
 
 
 def count(paths: list[str]) -> tuple[float, float]:

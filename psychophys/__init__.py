@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from psychophys.behaviour import Simulations, check_results, simulate
     from psychophys.comparison import compare
     from psychophys.fisher import fisher_matrix
-    from psychophys.fisher_table import confusable
     from psychophys.learning import EXPERIMENTS, findings, learn
     from psychophys.learning.acuities import acuity
     from psychophys.learning.modes import Modes, read_modes
@@ -26,18 +25,19 @@ if TYPE_CHECKING:
     from psychophys.plots_learning import plot_learning
     from psychophys.priors import Prior, list_priors, load_prior
     from psychophys.references import REFERENCES, Reference
-    from psychophys.results import Results, concat, read
+    from psychophys.results.matrices import confusable
+    from psychophys.results.summary import summarize
+    from psychophys.results.thresholds import Results, concat, read
     from psychophys.spec import Measurement, plan
     from psychophys.statistics import image_statistics
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
-    from psychophys.summary import summarize
 
 _HOMES = {
     "behaviour": ("Simulations", "check_results", "simulate"),
     "comparison": ("compare",),
     "base.errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "fisher": ("fisher_matrix",),
-    "fisher_table": ("confusable",),
+    "results.matrices": ("confusable",),
     "learning": ("EXPERIMENTS", "findings", "learn"),
     "learning.acuities": ("acuity",),
     "learning.modes": ("Modes", "read_modes"),
@@ -49,11 +49,11 @@ _HOMES = {
     "plots_learning": ("plot_learning",),
     "priors": ("Prior", "list_priors", "load_prior"),
     "references": ("REFERENCES", "Reference"),
-    "results": ("Results", "concat", "read"),
+    "results.thresholds": ("Results", "concat", "read"),
     "spec": ("Measurement", "plan"),
     "statistics": ("image_statistics",),
     "stimuli": ("STIMULI", "Parameter", "Stimulus", "with_images"),
-    "summary": ("summarize",),
+    "results.summary": ("summarize",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -21,11 +21,11 @@ from psychophys.measurement import about, failure, identify, provenance
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.psychometrics import FEWEST_LEVELS, fit, get_task
-from psychophys.results import Results
+from psychophys.results.summary import run_name
+from psychophys.results.tables import Column, Table
+from psychophys.results.thresholds import Results
 from psychophys.simulation import LEVELS, Experiment, Prepared, Proportions, prepare, proportions_correct
 from psychophys.spec import Measurement, check, plan, restore
-from psychophys.summary import run_name
-from psychophys.tables import Column, Table
 
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1

@@ -20,7 +20,7 @@ from psychophys.measurement import run
 from psychophys.observers.observer import Observer
 from psychophys.priors import Density, Prior, load_prior
 from psychophys.priors.table import statistic_for
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 from psychophys.spec import restore
 
 Array = NDArray[np.float64]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psychophys.base.errors import UsageError
 from psychophys.priors import Density
 from psychophys.references import Reference, get_reference
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 
 Array = NDArray[np.float64]
 PIXELS_PER_DEGREE = 100.0

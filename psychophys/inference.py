@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psychophys.accumulation import Sums
-from psychophys.indices import INDICES
 from psychophys.noise.models import get_noise, saturated, threshold
 from psychophys.observers.layers import Layer
+from psychophys.results.indices import INDICES
 from psychophys.spec import Measurement
 from psychophys.uncertainty import halves_error, interval, resampling_weights
 

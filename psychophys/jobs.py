@@ -18,7 +18,7 @@ from pathlib import Path
 from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.measurement import run
 from psychophys.observers.observer import check_learned, check_model_name, check_variant, load_observer
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 from psychophys.spec import Measurement
 
 Progress = Callable[[str, int, int], None]

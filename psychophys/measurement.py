@@ -19,7 +19,7 @@ from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
 from psychophys.inference import Done
 from psychophys.observers.layers import Layer, Selection, select_layers
 from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 from psychophys.spec import Measurement, Values, check, plan, run_id
 from psychophys.stimuli import Stimulus
 

@@ -18,9 +18,9 @@ from psychophys.base.errors import UsageError
 from psychophys.base.files import write_atomically
 from psychophys.human import PIXELS_PER_DEGREE, Matched, match
 from psychophys.priors import Density
-from psychophys.results import SCHEMA, Results
-from psychophys.summary import run_name, summarize
-from psychophys.tables import check_output
+from psychophys.results.summary import run_name, summarize
+from psychophys.results.tables import check_output
+from psychophys.results.thresholds import SCHEMA, Results
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
 MOST_RUNS = 6

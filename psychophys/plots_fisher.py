@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
-from psychophys.fisher_table import FisherResults, Stack, stacks
 from psychophys.plots import DEPTH_MAP, MOST_RUNS, STYLE, WIDTH_INCHES
-from psychophys.summary import run_name
+from psychophys.results.matrices import FisherResults, Stack, stacks
+from psychophys.results.summary import run_name
 
 Array = NDArray[np.float64]
 MOST_LAYERS = 8

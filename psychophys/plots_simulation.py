@@ -16,7 +16,7 @@ from psychophys.base.errors import MeasurementError
 from psychophys.behaviour import Simulations
 from psychophys.plots import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.psychometrics import Fit, get_task
-from psychophys.summary import run_name
+from psychophys.results.summary import run_name
 
 MOST_CURVES, COLUMNS = 6, 3
 

@@ -24,7 +24,7 @@ from typing import Any
 from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.base.files import write_atomically
 from psychophys.jobs import Outcome, Task
-from psychophys.results import read
+from psychophys.results.thresholds import read
 
 try:
     import fcntl

@@ -16,7 +16,7 @@ import pytest
 from psychophys.base.errors import UsageError
 from psychophys.engines import Engine, Processes, Ray, Serial
 from psychophys.jobs import Job, Outcome, Task
-from psychophys.results import concat, read
+from psychophys.results.thresholds import concat, read
 from psychophys.spec import Measurement, plan
 from psychophys.stimuli import get_stimulus
 from psychophys.store import Store

@@ -41,7 +41,7 @@ from psychophys.learning.trends import (
 from psychophys.observers.learned import ARCHITECTURES, Described, dense, load_learned, save_learned
 from psychophys.observers.observer import observe_learned
 from psychophys.plots_learning import plot_learning
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 
 SMALL = {
     "linear": {"depths": ("2",), "runs": 2, "patch": 8, "steps": 100, "snapshots": 3},

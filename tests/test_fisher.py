@@ -14,14 +14,14 @@ import psychophys
 from psychophys import MeasurementError, Observer, Stimulus, UsageError, confusable, fisher_matrix
 from psychophys.cli import main
 from psychophys.fisher import plan_fisher, products, run_fisher
-from psychophys.fisher_table import FisherResults, cautions, conclusions, stacks
-from psychophys.matrices import hardest_change, pairs, symmetric, thresholds_alone, thresholds_joint
 from psychophys.noise.models import NOISE
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.plots_fisher import ellipse, magnification, plot_ellipses
 from psychophys.responses.several import jvp
 from psychophys.responses.single import Block
 from psychophys.responses.single import jvp as single_jvp
+from psychophys.results.algebra import hardest_change, pairs, symmetric, thresholds_alone, thresholds_joint
+from psychophys.results.matrices import FisherResults, cautions, conclusions, stacks
 from psychophys.stimuli import STIMULI
 from psychophys.stimuli.gratings import X, Y
 

@@ -16,7 +16,7 @@ from psychophys.noise.models import NOISE, get_noise, information, read_out, rea
 from psychophys.noise.pixels import propagate, quadratic_form
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
-from psychophys.summary import cautions, conclusions
+from psychophys.results.summary import cautions, conclusions
 
 PIXELS = 16
 INDEPENDENT = [name for name, noise in NOISE.items() if noise.independent]

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 import psychophys
 from psychophys.cli.app import app
-from psychophys.results import COLUMNS
+from psychophys.results.thresholds import COLUMNS
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ROOT = Path(__file__).parent.parent

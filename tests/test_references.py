@@ -18,7 +18,7 @@ from psychophys.comparison import PIXELS, verdicts
 from psychophys.human import match
 from psychophys.plots import plot_comparison, plot_thresholds
 from psychophys.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate
-from psychophys.results import SCHEMA, Results
+from psychophys.results.thresholds import SCHEMA, Results
 
 SIDE = 64
 FREQUENCIES = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0)

@@ -24,7 +24,8 @@ from torch import nn
 from psychophys.base.errors import UsageError
 from psychophys.measurement import measure
 from psychophys.observers.observer import Observer, load_observer
-from psychophys.results import (
+from psychophys.results.tables import check_output
+from psychophys.results.thresholds import (
     COLUMNS,
     METADATA_KEY,
     SCHEMA,
@@ -33,7 +34,6 @@ from psychophys.results import (
     concat,
     read,
 )
-from psychophys.tables import check_output
 
 SMALL: dict[str, Any] = {"values": 3, "parameters": {"phase": 2}, "layers": ["act1", "fc"], "device": "cpu"}
 NUMBERS = [column.name for column in COLUMNS if column.type in (pa.float64(), pa.int64())]
@@ -376,7 +376,7 @@ def test_a_failure_while_writing_keeps_the_old_file(odd: Results, tmp_path: Path
 _WRITER = """
 import sys
 import pyarrow as pa
-from psychophys.results import SCHEMA, Results
+from psychophys.results.thresholds import SCHEMA, Results
 ROWS, path = int(sys.argv[1]), sys.argv[2]
 def column(field, generation):
     value = {"string": f"text {generation}", "double": generation + 0.5, "int64": generation}[str(field.type)]

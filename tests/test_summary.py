@@ -9,8 +9,8 @@ import psychophys
 from psychophys.base.errors import UsageError
 from psychophys.cli.display import curve
 from psychophys.cli.values import parse_list, parse_settings, parse_values
-from psychophys.indices import is_cardinal, is_oblique
-from psychophys.summary import conclusions, development, summarize
+from psychophys.results.indices import is_cardinal, is_oblique
+from psychophys.results.summary import conclusions, development, summarize
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from inside import call_inside
 
 from psychophys.base.errors import UsageError
 from psychophys.jobs import Job, Outcome, Task
-from psychophys.results import read
+from psychophys.results.thresholds import read
 from psychophys.spec import plan
 from psychophys.store import Store, read_failures
 from psychophys.sweep import State, Sweep, take_shard

@@ -8,11 +8,11 @@ import pytest
 import psychophys
 from psychophys.accumulation import accumulate
 from psychophys.base.errors import UsageError
-from psychophys.indices import INDICES
 from psychophys.inference import Done
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
-from psychophys.summary import cautions, conclusions, summarize
+from psychophys.results.indices import INDICES
+from psychophys.results.summary import cautions, conclusions, summarize
 from psychophys.uncertainty import halves_error, interval, resampling_weights
 
 LAYERS = ["layer2.0", "fc"]

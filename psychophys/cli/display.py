@@ -12,9 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from psychophys.fisher_table import FisherResults
-from psychophys.results import Results
-from psychophys.summary import LAYER, RANKINGS, cautions, conclusions, development, rank, run_name, summarize
+from psychophys.results.matrices import FisherResults
+from psychophys.results.summary import (
+    LAYER,
+    RANKINGS,
+    cautions,
+    conclusions,
+    development,
+    rank,
+    run_name,
+    summarize,
+)
+from psychophys.results.thresholds import Results
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.,-=+*#"

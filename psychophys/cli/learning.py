@@ -28,7 +28,7 @@ from psychophys.observers.observer import pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_learning import plot_learning
 from psychophys.responses.memory import keep_freed_memory
-from psychophys.tables import check_output
+from psychophys.results.tables import check_output
 
 
 @dataclass(frozen=True)

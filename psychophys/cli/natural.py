@@ -23,8 +23,8 @@ from psychophys.plots_learning import plot_learning
 from psychophys.priors import Prior, list_priors, load_prior
 from psychophys.references import REFERENCES
 from psychophys.responses.memory import keep_freed_memory
+from psychophys.results.tables import FORMATS, check_output, dump_table, write_table
 from psychophys.statistics import image_statistics
-from psychophys.tables import FORMATS, check_output, dump_table, write_table
 
 SHOWN_UNREADABLE = 5
 COMPARISON_KEY = b"psychophys_comparison"

@@ -23,8 +23,8 @@ from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_dev
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_simulation import plot_psychometric
 from psychophys.responses.memory import keep_freed_memory
+from psychophys.results.summary import run_name
 from psychophys.simulation import Experiment
-from psychophys.summary import run_name
 
 Update = Callable[[str, int, int], None]
 

@@ -22,7 +22,7 @@ from psychophys.jobs import Outcome, Task, import_modules
 from psychophys.observers.names import find_models, has_pretrained, read_names
 from psychophys.observers.observer import pick_device
 from psychophys.responses.memory import keep_freed_memory
-from psychophys.results import concat, read
+from psychophys.results.thresholds import concat, read
 from psychophys.store import Store
 from psychophys.sweep import State, Sweep, take_shard
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
 from psychophys.learning.trends import interval
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 
 Array = NDArray[np.float64]
 FEWEST_STEPS = 3

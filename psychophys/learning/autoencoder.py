@@ -43,7 +43,7 @@ from psychophys.learning.trends import (
     with_turns,
 )
 from psychophys.observers.learned import Described, convolutional
-from psychophys.results import Results
+from psychophys.results.thresholds import Results
 from psychophys.spec import Measurement, plan
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from psychophys.base.errors import UsageError
-from psychophys.tables import Column, NotOursError, Table, read_table
+from psychophys.results.tables import Column, NotOursError, Table, read_table
 
 SCHEMA_VERSION = 1
 METADATA_KEY = b"psychophys_modes"

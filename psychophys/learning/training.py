@@ -22,9 +22,9 @@ from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.learning.modes import Modes, join, read_modes
 from psychophys.observers.learned import Described, save_learned
 from psychophys.observers.observer import observe_learned, pick_device
-from psychophys.results import Results, concat, read
+from psychophys.results.tables import check_output
+from psychophys.results.thresholds import Results, concat, read
 from psychophys.spec import Measurement
-from psychophys.tables import check_output
 
 Progress = Callable[[int, int], None]
 Advance = Callable[[int], None]

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from psychophys.indices import cardinal_oblique_ratio
-from psychophys.results import Results
+from psychophys.results.indices import cardinal_oblique_ratio
+from psychophys.results.thresholds import Results
 
 Array = NDArray[np.float64]
 CONFIDENCE = 0.95

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.tables import Column, NotOursError, Table, read_table
+from psychophys.results.tables import Column, NotOursError, Table, read_table
 
 Array = NDArray[np.float64]
 METADATA_KEY = b"psychophys_prior"

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psychophys.base.errors import unknown
-from psychophys.indices import INDICES, is_cardinal, is_oblique
-from psychophys.results import Results
+from psychophys.results.indices import INDICES, is_cardinal, is_oblique
+from psychophys.results.thresholds import Results
 
 Array = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def summarize(results: Results) -> pd.DataFrame:
         ``mean_threshold`` over the values; for orientation ``cardinal_threshold`` and
         ``oblique_threshold``; for every dimension ``best_value``, ``worst_value`` (smallest and largest
         threshold) and ``best_worst_ratio`` of their sensitivities; every index of
-        :data:`psychophys.indices.INDICES` that applies, with its interval in ``<index>_low`` and
+        :data:`psychophys.results.indices.INDICES` that applies, with its interval in ``<index>_low`` and
         ``<index>_high`` (NaN with one nuisance sample); ``retained_information`` (mean, input noise).
     """
     frame = results.to_pandas()

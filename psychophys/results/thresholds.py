@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from psychophys.base.errors import UsageError
-from psychophys.tables import Column, NotOursError, Table, read_table
+from psychophys.results.tables import Column, NotOursError, Table, read_table
 
 SCHEMA_VERSION = 3
 METADATA_KEY = b"psychophys"

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
-from psychophys.matrices import correlations, hardest_change, pairs, symmetric
-from psychophys.summary import run_name
-from psychophys.tables import Column, NotOursError, Table, read_table
+from psychophys.results.algebra import correlations, hardest_change, pairs, symmetric
+from psychophys.results.summary import run_name
+from psychophys.results.tables import Column, NotOursError, Table, read_table
 
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1
@@ -165,7 +165,7 @@ class Stack:
 
     @property
     def hardest(self) -> tuple[Array, Array]:
-        """See :func:`psychophys.matrices.hardest_change`: (P, n) and (P,)."""
+        """See :func:`psychophys.results.algebra.hardest_change`: (P, n) and (P,)."""
         change, least = hardest_change(self.information, self.dprime)
         # What is singular is decided once, where the precision of the numbers is known.
         loose, _ = hardest_change(self.information, self.dprime, np.inf)
@@ -206,7 +206,7 @@ def confusable(results: FisherResults) -> pd.DataFrame:
         ``change``, the same in words; ``eigenvalue``, the smallest of the correlations' (0 to 1), and
         ``times_larger``, one over its root: the length of the change at criterion, in thresholds of the
         dimensions alone. Where the matrix is singular this is infinite, and the change is the direction
-        with length 1. See :func:`psychophys.matrices.hardest_change`.
+        with length 1. See :func:`psychophys.results.algebra.hardest_change`.
     """
     found = []
     for stack in stacks(results):

@@ -1,0 +1,1 @@
+"""Tables with provenance, and what can be read off them."""
