@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from psychophys import Observer, load_observer, plan, run
-from psychophys.accumulation import CPU_BATCH, GPU_BATCH, render_block
+from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH, render_block
 from psychophys.observers.observer import DEFAULT_MODEL, pick_device
 from psychophys.responses.memory import keep_freed_memory
 

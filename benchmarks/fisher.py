@@ -18,8 +18,8 @@ import pandas as pd
 from cost import device_name, load, timed
 
 from psychophys import plan, run
-from psychophys.accumulation import CPU_BATCH, GPU_BATCH
-from psychophys.fisher import plan_fisher, run_fisher
+from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH
+from psychophys.measurement.joint import plan_fisher, run_fisher
 from psychophys.observers.observer import DEFAULT_MODEL
 
 PHASES = {"phase": 2}

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.behaviour import Simulations, check_results, simulate
     from psychophys.comparison import compare
-    from psychophys.fisher import fisher_matrix
     from psychophys.learning import EXPERIMENTS, findings, learn
     from psychophys.learning.acuities import acuity
     from psychophys.learning.modes import Modes, read_modes
     from psychophys.learning.training import Learned, read_learned
     from psychophys.learning.trends import Findings
-    from psychophys.measurement import measure, run
+    from psychophys.measurement.joint import fisher_matrix
+    from psychophys.measurement.run import measure, run
+    from psychophys.measurement.spec import Measurement, plan
     from psychophys.observers.observer import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
     from psychophys.plots_learning import plot_learning
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from psychophys.results.matrices import confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
-    from psychophys.spec import Measurement, plan
     from psychophys.statistics import image_statistics
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
 
@@ -36,21 +36,21 @@ _HOMES = {
     "behaviour": ("Simulations", "check_results", "simulate"),
     "comparison": ("compare",),
     "base.errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
-    "fisher": ("fisher_matrix",),
+    "measurement.joint": ("fisher_matrix",),
     "results.matrices": ("confusable",),
     "learning": ("EXPERIMENTS", "findings", "learn"),
     "learning.acuities": ("acuity",),
     "learning.modes": ("Modes", "read_modes"),
     "learning.training": ("Learned", "read_learned"),
     "learning.trends": ("Findings",),
-    "measurement": ("measure", "run"),
+    "measurement.run": ("measure", "run"),
     "observers.observer": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
     "plots_learning": ("plot_learning",),
     "priors": ("Prior", "list_priors", "load_prior"),
     "references": ("REFERENCES", "Reference"),
     "results.thresholds": ("Results", "concat", "read"),
-    "spec": ("Measurement", "plan"),
+    "measurement.spec": ("Measurement", "plan"),
     "statistics": ("image_statistics",),
     "stimuli": ("STIMULI", "Parameter", "Stimulus", "with_images"),
     "results.summary": ("summarize",),

@@ -15,9 +15,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from psychophys.accumulation import Progress
 from psychophys.base.errors import MeasurementError, PsychophysError, UsageError, unknown
-from psychophys.measurement import about, failure, identify, provenance
+from psychophys.measurement.batches import Progress
+from psychophys.measurement.run import about, failure, identify, provenance
+from psychophys.measurement.spec import Measurement, check, plan, restore
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.psychometrics import FEWEST_LEVELS, fit, get_task
@@ -25,7 +26,6 @@ from psychophys.results.summary import run_name
 from psychophys.results.tables import Column, Table
 from psychophys.results.thresholds import Results
 from psychophys.simulation import LEVELS, Experiment, Prepared, Proportions, prepare, proportions_correct
-from psychophys.spec import Measurement, check, plan, restore
 
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1

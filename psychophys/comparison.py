@@ -16,12 +16,12 @@ from torch import nn
 from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.coding import FEWEST_VALUES, compare_with_prior
 from psychophys.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
-from psychophys.measurement import run
+from psychophys.measurement.run import run
+from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
 from psychophys.priors import Density, Prior, load_prior
 from psychophys.priors.table import statistic_for
 from psychophys.results.thresholds import Results
-from psychophys.spec import restore
 
 Array = NDArray[np.float64]
 PIXELS = "pixels"

@@ -14,8 +14,8 @@ from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from psychophys.accumulation import CPU_BATCH
 from psychophys.jobs import Task
+from psychophys.measurement.batches import CPU_BATCH
 from psychophys.observers.learned import is_learned
 from psychophys.observers.names import has_pretrained
 from psychophys.observers.observer import is_embedded, is_source, pick_device

@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 
 from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
-from psychophys.measurement import run
+from psychophys.measurement.run import run
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.observer import check_learned, check_model_name, check_variant, load_observer
 from psychophys.results.thresholds import Results
-from psychophys.spec import Measurement
 
 Progress = Callable[[str, int, int], None]
 """Called with what is measured, the images done and the images in all."""

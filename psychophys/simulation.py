@@ -20,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.accumulation import Progress, accumulate, render_block, respond
 from psychophys.base.errors import UsageError, unknown
-from psychophys.inference import Done
+from psychophys.measurement.batches import Progress, accumulate, render_block, respond
+from psychophys.measurement.spec import Measurement
+from psychophys.measurement.thresholds import Done
 from psychophys.noise.models import (
     Noise,
     Options,
@@ -37,7 +38,6 @@ from psychophys.noise.pixels import answer
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
 from psychophys.psychometrics import Task, get_task
-from psychophys.spec import Measurement
 
 Array = NDArray[np.float64]
 LEVELS = tuple(float(level) for level in np.geomspace(0.6, 1 / 0.6, 9))

@@ -16,8 +16,8 @@ import pytest
 from psychophys.base.errors import UsageError
 from psychophys.engines import Engine, Processes, Ray, Serial
 from psychophys.jobs import Job, Outcome, Task
+from psychophys.measurement.spec import Measurement, plan
 from psychophys.results.thresholds import concat, read
-from psychophys.spec import Measurement, plan
 from psychophys.stimuli import get_stimulus
 from psychophys.store import Store
 from psychophys.sweep import Sweep
@@ -109,7 +109,7 @@ def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path: Path
     mark = f"psychophys-{os.getpid()}-orphan"
     code = (
         "from psychophys.engines import Processes; from psychophys.jobs import Job, Task;"
-        "from psychophys.spec import plan\n"
+        "from psychophys.measurement.spec import plan\n"
         "if __name__ == '__main__':\n"
         f"    task = Task(plan(values=4), Job('odd_slow', 'random'), 'cpu', imports=({ODD!r},))\n"
         "    list(Processes(1, 'cpu').run([task]))\n"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import psychophys
 from psychophys import MeasurementError, Observer, Stimulus, UsageError, confusable, fisher_matrix
 from psychophys.cli import main
-from psychophys.fisher import plan_fisher, products, run_fisher
+from psychophys.measurement.joint import plan_fisher, products, run_fisher
 from psychophys.noise.models import NOISE
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.plots_fisher import ellipse, magnification, plot_ellipses

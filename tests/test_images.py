@@ -12,7 +12,7 @@ from torch import Tensor
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.spec import restore, run_id
+from psychophys.measurement.spec import restore, run_id
 from psychophys.stimuli import STIMULI, with_images
 from psychophys.stimuli.images import MOST_PICTURES, sample_cubic
 

@@ -15,7 +15,7 @@ import pytest
 
 import psychophys
 from psychophys.base.errors import PsychophysError, UsageError, unknown
-from psychophys.spec import Measurement, check, grid_step, plan, run_id
+from psychophys.measurement.spec import Measurement, check, grid_step, plan, run_id
 from psychophys.stimuli import STIMULI
 
 ALL_STIMULI = sorted(STIMULI)

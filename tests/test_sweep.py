@@ -17,8 +17,8 @@ from inside import call_inside
 
 from psychophys.base.errors import UsageError
 from psychophys.jobs import Job, Outcome, Task
+from psychophys.measurement.spec import plan
 from psychophys.results.thresholds import read
-from psychophys.spec import plan
 from psychophys.store import Store, read_failures
 from psychophys.sweep import State, Sweep, take_shard
 

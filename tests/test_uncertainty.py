@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import psychophys
-from psychophys.accumulation import accumulate
 from psychophys.base.errors import UsageError
-from psychophys.inference import Done
+from psychophys.measurement.batches import accumulate
+from psychophys.measurement.intervals import halves_error, interval, resampling_weights
+from psychophys.measurement.thresholds import Done
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
 from psychophys.results.indices import INDICES
 from psychophys.results.summary import cautions, conclusions, summarize
-from psychophys.uncertainty import halves_error, interval, resampling_weights
 
 LAYERS = ["layer2.0", "fc"]
 

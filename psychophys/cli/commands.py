@@ -25,13 +25,13 @@ from psychophys.cli.found import print_findings
 from psychophys.cli.options import Asked
 from psychophys.jobs import Task, import_modules, make_jobs, measure_each
 from psychophys.learning.training import read_learned, trainings_in
+from psychophys.measurement.spec import plan
 from psychophys.observers.layers import default_modules, list_layers
 from psychophys.observers.observer import DEFAULT_MODEL, is_embedded, load_observer, pick_device
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.summary import rank
 from psychophys.results.tables import FORMATS, check_output
 from psychophys.results.thresholds import Results, concat, read
-from psychophys.spec import plan
 from psychophys.stimuli import STIMULI, get_stimulus
 from psychophys.stimuli.sheet import contact_sheet
 from psychophys.store import read_failures

@@ -16,8 +16,8 @@ from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.cli.commands import Sink
 from psychophys.cli.display import number, print_skipped, progress_bar
 from psychophys.cli.options import Asked
-from psychophys.fisher import DEFAULT_DIMENSIONS, Joint, plan_fisher, run_fisher
 from psychophys.jobs import Job, import_modules, make_jobs
+from psychophys.measurement.joint import DEFAULT_DIMENSIONS, Joint, plan_fisher, run_fisher
 from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
 from psychophys.plots import check_figure, save_figure
 from psychophys.plots_fisher import check_ellipses, plot_ellipses

@@ -42,9 +42,9 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
+from psychophys.measurement.spec import Measurement, plan
 from psychophys.observers.learned import Described, convolutional
 from psychophys.results.thresholds import Results
-from psychophys.spec import Measurement, plan
 
 Array = NDArray[np.float64]
 ANGLES = {"upright": 0.0, "rotated": 45.0}

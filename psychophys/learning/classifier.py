@@ -35,8 +35,8 @@ from psychophys.learning.training import (
     spread_steps,
 )
 from psychophys.learning.trends import Findings, curves, ratio, told, trend, with_interval
+from psychophys.measurement.spec import Measurement, plan
 from psychophys.observers.learned import Described, from_timm
-from psychophys.spec import Measurement, plan
 
 TASKS = {
     "rotation": "by which of 0, 90, 180 and 270 deg a crop is turned (Gidaris, Singh & Komodakis 2018)",

@@ -10,7 +10,7 @@ import torch
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.learning.training import MOST_RUNS, Advance, Snapshot, Training, check_limits
-from psychophys.spec import Measurement
+from psychophys.measurement.spec import Measurement
 
 Limits = tuple[float, float]
 """The least and the most."""

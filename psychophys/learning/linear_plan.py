@@ -14,7 +14,7 @@ from psychophys.learning.grey import Photographs
 from psychophys.learning.patches import PATCHES, Statistics, draw_patches, statistics_of
 from psychophys.learning.theory import Depth, get_depth
 from psychophys.learning.training import MOST_RUNS, check_limits
-from psychophys.spec import Measurement, plan
+from psychophys.measurement.spec import Measurement, plan
 
 Array = NDArray[np.float64]
 INITS = {

@@ -24,8 +24,8 @@ from torch.nn import functional
 
 from psychophys.learning.conditions import Shared, plan_conditions
 from psychophys.learning.training import Advance, Snapshot, Training, seeded
+from psychophys.measurement.spec import Measurement, plan
 from psychophys.observers.learned import Described, dense
-from psychophys.spec import Measurement, plan
 from psychophys.stimuli import get_stimulus
 
 Array = NDArray[np.float64]

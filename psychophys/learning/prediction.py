@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.accumulation import respond
 from psychophys.learning.acuities import CRITERION, crossing
 from psychophys.learning.linear import describe, network
 from psychophys.learning.patches import Statistics
 from psychophys.learning.theory import Depth, get_depth, strength
+from psychophys.measurement.batches import respond
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import observe_learned
-from psychophys.spec import Measurement
 
 Array = NDArray[np.float64]
 

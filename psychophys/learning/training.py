@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 import torch
 from torch import nn
 
-from psychophys import measurement
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.learning.modes import Modes, join, read_modes
+from psychophys.measurement import run
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, save_learned
 from psychophys.observers.observer import observe_learned, pick_device
 from psychophys.results.tables import check_output
 from psychophys.results.thresholds import Results, concat, read
-from psychophys.spec import Measurement
 
 Progress = Callable[[int, int], None]
 Advance = Callable[[int], None]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.accumulation import out_of_memory
+from psychophys.measurement.batches import out_of_memory
 from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.fast_rules import FastRules

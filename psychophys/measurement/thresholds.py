@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.accumulation import Sums
+from psychophys.measurement.batches import Sums
+from psychophys.measurement.intervals import halves_error, interval, resampling_weights
+from psychophys.measurement.spec import Measurement
 from psychophys.noise.models import get_noise, saturated, threshold
 from psychophys.observers.layers import Layer
 from psychophys.results.indices import INDICES
-from psychophys.spec import Measurement
-from psychophys.uncertainty import halves_error, interval, resampling_weights
 
 Array = NDArray[np.float64]
 FEWEST_LEVELS = 6

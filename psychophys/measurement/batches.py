@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from psychophys.base.errors import MeasurementError
+from psychophys.measurement.spec import Measurement, grid_step
 from psychophys.noise.empirical import Products, Regularity, linear_information
 from psychophys.noise.models import get_noise, information, squared_norm, wide
 from psychophys.noise.pixels import propagate
@@ -19,7 +20,6 @@ from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
 from psychophys.responses.memory import release_freed_memory
 from psychophys.responses.single import Block, NoForwardDerivativeError, Receive, get_estimator
-from psychophys.spec import Measurement, grid_step
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]

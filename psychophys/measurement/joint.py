@@ -16,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.accumulation import Progress, Span, block_parameters, run_blocks
 from psychophys.base.errors import PsychophysError, UsageError
-from psychophys.measurement import about, failure, identify, provenance
+from psychophys.measurement.batches import Progress, Span, block_parameters, run_blocks
+from psychophys.measurement.run import about, failure, identify, provenance
+from psychophys.measurement.spec import Measurement, Values, check, plan
 from psychophys.noise.models import Noise, Options, get_noise, rectified, squared_norm
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.responses.several import ESTIMATORS
 from psychophys.results.algebra import correlations, pairs, symmetric, thresholds_alone, thresholds_joint
 from psychophys.results.matrices import FisherResults
-from psychophys.spec import Measurement, Values, check, plan
 from psychophys.stimuli import Stimulus
 
 Array = NDArray[np.float64]

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from psychophys.accumulation import Progress, Sums, accumulate, out_of_memory
 from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
-from psychophys.inference import Done
+from psychophys.measurement.batches import Progress, Sums, accumulate, out_of_memory
+from psychophys.measurement.spec import Measurement, Values, check, plan, run_id
+from psychophys.measurement.thresholds import Done
 from psychophys.observers.layers import Layer, Selection, select_layers
 from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
 from psychophys.results.thresholds import Results
-from psychophys.spec import Measurement, Values, check, plan, run_id
 from psychophys.stimuli import Stimulus
 
 PACKAGES = ("psychophys", "torch", "timm", "numpy", "pyarrow")

@@ -1,0 +1,1 @@
+"""From a plan over batches and sums to thresholds and their intervals."""
