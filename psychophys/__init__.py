@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
-    from psychophys.behaviour import Simulations, check_results, simulate
     from psychophys.comparison import compare
     from psychophys.learning import EXPERIMENTS, findings, learn
     from psychophys.learning.acuities import acuity
@@ -29,11 +28,12 @@ if TYPE_CHECKING:
     from psychophys.results.matrices import confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
+    from psychophys.simulation.table import Simulations, check_results, simulate
     from psychophys.statistics import image_statistics
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
 
 _HOMES = {
-    "behaviour": ("Simulations", "check_results", "simulate"),
+    "simulation.table": ("Simulations", "check_results", "simulate"),
     "comparison": ("compare",),
     "base.errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "measurement.joint": ("fisher_matrix",),

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from psychophys.base.errors import MeasurementError
-from psychophys.behaviour import Simulations
 from psychophys.plots import DEPTH_MAP, STYLE, WIDTH_INCHES
-from psychophys.psychometrics import Fit, get_task
 from psychophys.results.summary import run_name
+from psychophys.simulation.psychometrics import Fit, get_task
+from psychophys.simulation.table import Simulations
 
 MOST_CURVES, COLUMNS = 6, 3
 

@@ -13,13 +13,13 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import MeasurementError, UsageError
-from psychophys.behaviour import check_results, conclusions, join, run_simulation
 from psychophys.noise.models import get_noise, read_out
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
 from psychophys.plots_simulation import plot_psychometric
-from psychophys.psychometrics import TASKS, fit
-from psychophys.simulation import LEVELS, Experiment, prepare, proportions_correct
+from psychophys.simulation.psychometrics import TASKS, fit
+from psychophys.simulation.table import check_results, conclusions, join, run_simulation
+from psychophys.simulation.trials import LEVELS, Experiment, prepare, proportions_correct
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 PIXELS = 16

@@ -179,7 +179,7 @@ def simulate(
       psychophys simulate --layers classifier --read-out trained --training-trials 200
     """
     from psychophys.cli import observing
-    from psychophys.simulation import Experiment
+    from psychophys.simulation.trials import Experiment
 
     experiment = Experiment(task, read_out, trials, training_trials, trial_seed)
     outputs = observing.Outputs(output, file_format, figure)

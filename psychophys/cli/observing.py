@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.base.errors import PsychophysError, UsageError
-from psychophys.behaviour import Simulations, check_results, conclusions, join, run_simulation
 from psychophys.cli.commands import Sink, make_tasks, read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.cli.options import Asked
@@ -24,7 +23,8 @@ from psychophys.plots import check_figure, save_figure
 from psychophys.plots_simulation import plot_psychometric
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.summary import run_name
-from psychophys.simulation import Experiment
+from psychophys.simulation.table import Simulations, check_results, conclusions, join, run_simulation
+from psychophys.simulation.trials import Experiment
 
 Update = Callable[[str, int, int], None]
 

@@ -21,11 +21,18 @@ from psychophys.measurement.run import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement, check, plan, restore
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
-from psychophys.psychometrics import FEWEST_LEVELS, fit, get_task
 from psychophys.results.summary import run_name
 from psychophys.results.tables import Column, Table
 from psychophys.results.thresholds import Results
-from psychophys.simulation import LEVELS, Experiment, Prepared, Proportions, prepare, proportions_correct
+from psychophys.simulation.psychometrics import FEWEST_LEVELS, fit, get_task
+from psychophys.simulation.trials import (
+    LEVELS,
+    Experiment,
+    Prepared,
+    Proportions,
+    prepare,
+    proportions_correct,
+)
 
 Array = NDArray[np.float64]
 SCHEMA_VERSION = 1
@@ -132,7 +139,7 @@ def simulate(
     model, weights, seed, checkpoint, device, dtype
         See :func:`psychophys.measure`.
     task, read_out, trials, training_trials, trial_seed
-        See :class:`psychophys.simulation.Experiment`.
+        See :class:`psychophys.simulation.trials.Experiment`.
     progress
         Called with the values done and the values in all.
     **settings

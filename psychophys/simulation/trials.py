@@ -37,7 +37,7 @@ from psychophys.noise.models import (
 from psychophys.noise.pixels import answer
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
-from psychophys.psychometrics import Task, get_task
+from psychophys.simulation.psychometrics import Task, get_task
 
 Array = NDArray[np.float64]
 LEVELS = tuple(float(level) for level in np.geomspace(0.6, 1 / 0.6, 9))
@@ -58,7 +58,7 @@ class Experiment:
     Attributes
     ----------
     task
-        Name in :data:`psychophys.psychometrics.TASKS`.
+        Name in :data:`psychophys.simulation.psychometrics.TASKS`.
     read_out
         Name in ``READ_OUTS``.
     trials

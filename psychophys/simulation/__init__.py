@@ -1,0 +1,1 @@
+"""Simulated observers that decide: trials, psychometric functions, their table."""
