@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
-    from psychophys.comparison import compare
+    from psychophys.comparison.compare import compare
+    from psychophys.comparison.priors import Prior, list_priors, load_prior
+    from psychophys.comparison.priors.counting import image_statistics
+    from psychophys.comparison.references import REFERENCES, Reference
     from psychophys.learning import EXPERIMENTS, findings, learn
     from psychophys.learning.acuities import acuity
     from psychophys.learning.modes import Modes, read_modes
@@ -23,18 +26,15 @@ if TYPE_CHECKING:
     from psychophys.observers.observer import Observer, load_observer
     from psychophys.plots import plot_comparison, plot_thresholds, save_figure
     from psychophys.plots_learning import plot_learning
-    from psychophys.priors import Prior, list_priors, load_prior
-    from psychophys.references import REFERENCES, Reference
     from psychophys.results.matrices import confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
     from psychophys.simulation.table import Simulations, check_results, simulate
-    from psychophys.statistics import image_statistics
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
 
 _HOMES = {
     "simulation.table": ("Simulations", "check_results", "simulate"),
-    "comparison": ("compare",),
+    "comparison.compare": ("compare",),
     "base.errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
     "measurement.joint": ("fisher_matrix",),
     "results.matrices": ("confusable",),
@@ -47,11 +47,11 @@ _HOMES = {
     "observers.observer": ("Observer", "load_observer"),
     "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
     "plots_learning": ("plot_learning",),
-    "priors": ("Prior", "list_priors", "load_prior"),
-    "references": ("REFERENCES", "Reference"),
+    "comparison.priors": ("Prior", "list_priors", "load_prior"),
+    "comparison.references": ("REFERENCES", "Reference"),
     "results.thresholds": ("Results", "concat", "read"),
     "measurement.spec": ("Measurement", "plan"),
-    "statistics": ("image_statistics",),
+    "comparison.priors.counting": ("image_statistics",),
     "stimuli": ("STIMULI", "Parameter", "Stimulus", "with_images"),
     "results.summary": ("summarize",),
 }

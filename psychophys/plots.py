@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from psychophys.base.errors import UsageError
 from psychophys.base.files import write_atomically
-from psychophys.human import PIXELS_PER_DEGREE, Matched, match
-from psychophys.priors import Density
+from psychophys.comparison.human import PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.priors import Density
 from psychophys.results.summary import run_name, summarize
 from psychophys.results.tables import check_output
 from psychophys.results.thresholds import SCHEMA, Results

@@ -11,8 +11,14 @@ from PIL import Image
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.coding import compare_with_prior, correlation, partial_correlation, shift_p_value, slope
-from psychophys.comparison import PIXELS, compare, pixel_sensitivity, verdicts
+from psychophys.comparison.compare import PIXELS, compare, pixel_sensitivity, verdicts
+from psychophys.comparison.correlation import (
+    compare_with_prior,
+    correlation,
+    partial_correlation,
+    shift_p_value,
+    slope,
+)
 from psychophys.plots import MOST_RUNS, plot_thresholds
 
 ANGLES = np.arange(0, 180, 5.0)

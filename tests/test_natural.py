@@ -13,9 +13,16 @@ from torch import Tensor
 
 import psychophys
 from psychophys.base.errors import MeasurementError, UsageError
-from psychophys.natural import DIAMETER, QUANTITIES, SCALES_PIXELS, SIDE, luminance_of, structure
-from psychophys.priors import Prior, list_priors, load_prior
-from psychophys.statistics import BATCH, image_statistics, middle_square
+from psychophys.comparison.priors import Prior, list_priors, load_prior
+from psychophys.comparison.priors.counting import BATCH, image_statistics, middle_square
+from psychophys.comparison.priors.quantities import (
+    DIAMETER,
+    QUANTITIES,
+    SCALES_PIXELS,
+    SIDE,
+    luminance_of,
+    structure,
+)
 from psychophys.stimuli import STIMULI
 from psychophys.stimuli.color import rgb_to_hsv, rgb_to_lch
 
@@ -191,7 +198,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
         (tmp_path / f"{i:03}.png").write_bytes((oriented / f"{i % 12}.png").read_bytes())
     (tmp_path / "bad.png").write_bytes(b"bad")
     whole = image_statistics([tmp_path])
-    monkeypatch.setattr("psychophys.statistics.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("psychophys.comparison.priors.counting.SAVE_SECONDS", 0.0)
     state = tmp_path.with_suffix(".partial")
 
     def stop(done: int, total: int) -> None:

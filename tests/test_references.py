@@ -13,11 +13,11 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.coding import compare_with_prior
-from psychophys.comparison import PIXELS, verdicts
-from psychophys.human import match
+from psychophys.comparison.compare import PIXELS, verdicts
+from psychophys.comparison.correlation import compare_with_prior
+from psychophys.comparison.human import match
+from psychophys.comparison.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate
 from psychophys.plots import plot_comparison, plot_thresholds
-from psychophys.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate
 from psychophys.results.thresholds import SCHEMA, Results
 
 SIDE = 64

@@ -11,20 +11,20 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from psychophys import comparison as coding
 from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.commands import read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
-from psychophys.human import PIXELS_PER_DEGREE
+from psychophys.comparison import compare as coding
+from psychophys.comparison.human import PIXELS_PER_DEGREE
+from psychophys.comparison.priors import Prior, list_priors, load_prior
+from psychophys.comparison.priors.counting import image_statistics
+from psychophys.comparison.references import REFERENCES
 from psychophys.learning.training import read_learned, trainings_in
 from psychophys.observers.observer import pick_device
 from psychophys.plots import check_figure, plot_comparison, plot_thresholds, save_figure
 from psychophys.plots_learning import plot_learning
-from psychophys.priors import Prior, list_priors, load_prior
-from psychophys.references import REFERENCES
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.tables import FORMATS, check_output, dump_table, write_table
-from psychophys.statistics import image_statistics
 
 SHOWN_UNREADABLE = 5
 COMPARISON_KEY = b"psychophys_comparison"

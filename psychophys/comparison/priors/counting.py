@@ -26,8 +26,8 @@ from PIL import Image
 
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.base.files import write_atomically
-from psychophys.natural import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
-from psychophys.priors import Prior
+from psychophys.comparison.priors import Prior
+from psychophys.comparison.priors.quantities import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
 from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, stream
 
 Array = NDArray[np.float64]

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
-from psychophys.priors import Density
-from psychophys.references import Reference, get_reference
+from psychophys.comparison.priors import Density
+from psychophys.comparison.references import Reference, get_reference
 from psychophys.results.thresholds import Results
 
 Array = NDArray[np.float64]

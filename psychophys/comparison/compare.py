@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from psychophys.base.errors import PsychophysError, UsageError
-from psychophys.coding import FEWEST_VALUES, compare_with_prior
-from psychophys.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.correlation import FEWEST_VALUES, compare_with_prior
+from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.priors import Density, Prior, load_prior
+from psychophys.comparison.priors.table import statistic_for
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
-from psychophys.priors import Density, Prior, load_prior
-from psychophys.priors.table import statistic_for
 from psychophys.results.thresholds import Results
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ def compare(
     seed
         Of the bootstrap.
     human
-        Compare with human sensitivity (``psychophys.references``) in place of a prior. Contrast is then
+        Compare with human sensitivity (``psychophys.comparison.references``) in place of a prior. Contrast is then
         compared over frequency, across runs that differ in frequency alone.
     pixels_per_degree
         Of visual angle; decides the frequency in cycles/deg.
@@ -60,7 +60,7 @@ def compare(
     -------
     DataFrame
         One row for each run and layer: what was measured, ``prior``, ``layer``, ``layer_index``,
-        ``layer_depth``, and the attributes of :class:`psychophys.coding.Coding`. The first row of a run
+        ``layer_depth``, and the attributes of :class:`psychophys.comparison.correlation.Coding`. The first row of a run
         is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which is also
         the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
         With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
 from psychophys.base.errors import UsageError
-from psychophys.priors.table import wei_stocker_2015
+from psychophys.comparison.priors.table import wei_stocker_2015
 from psychophys.stimuli.color import hsv_to_rgb, rgb_to_lch
 
 Array = NDArray[np.float64]

@@ -4,6 +4,6 @@ Tables of densities, as :func:`psychophys.image_statistics` makes them; those th
 file. Numbers only, with their provenance.
 """
 
-from psychophys.priors.table import COLUMNS, Density, Prior, list_priors, load_prior
+from psychophys.comparison.priors.table import COLUMNS, Density, Prior, list_priors, load_prior
 
 __all__ = ["COLUMNS", "Density", "Prior", "list_priors", "load_prior"]

@@ -1,0 +1,1 @@
+"""Sensitivity against priors of natural images, and against people."""
