@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from psychophys.base.errors import UsageError
-from psychophys.engines import Engine, Processes, Ray, Serial
-from psychophys.jobs import Job, Outcome, Task
 from psychophys.measurement.spec import Measurement, plan
 from psychophys.results.thresholds import concat, read
 from psychophys.stimuli import get_stimulus
-from psychophys.store import Store
-from psychophys.sweep import Sweep
+from psychophys.sweeps.engines import Engine, Processes, Ray, Serial
+from psychophys.sweeps.store import Store
+from psychophys.sweeps.sweep import Sweep
+from psychophys.sweeps.tasks import Job, Outcome, Task
 
 ODD = str(Path(__file__).with_name("odd_models.py"))
 MODELS = ("test_resnet", "test_vit", "test_mambaout")
@@ -108,7 +108,7 @@ def test_closing_the_iterator_ends_the_workers() -> None:
 def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     mark = f"psychophys-{os.getpid()}-orphan"
     code = (
-        "from psychophys.engines import Processes; from psychophys.jobs import Job, Task;"
+        "from psychophys.sweeps.engines import Processes; from psychophys.sweeps.tasks import Job, Task;"
         "from psychophys.measurement.spec import plan\n"
         "if __name__ == '__main__':\n"
         f"    task = Task(plan(values=4), Job('odd_slow', 'random'), 'cpu', imports=({ODD!r},))\n"

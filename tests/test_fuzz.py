@@ -27,9 +27,9 @@ from typer.main import get_command
 import psychophys
 from psychophys.cli import main
 from psychophys.cli.app import app
-from psychophys.engines import Processes, Serial
-from psychophys.jobs import import_modules
 from psychophys.learning import EXPERIMENTS
+from psychophys.sweeps.engines import Processes, Serial
+from psychophys.sweeps.tasks import import_modules
 
 TOY_MODELS = '''
 """Networks of a few weights: one as usual, one that sees nothing, one that gives infinity."""
@@ -294,7 +294,7 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         patch.setitem(sys.modules, "ray", None)
         patch.setattr(Processes, "run", Serial.run)
-        patch.setattr("psychophys.estimate._YARDSTICK", "toy_net")
+        patch.setattr("psychophys.sweeps.forecast._YARDSTICK", "toy_net")
         for module in ("commands", "fisher", "learning", "observing", "sweeping"):
             patch.setattr(f"psychophys.cli.{module}.keep_freed_memory", lambda: False)
         with pytest.raises(SystemExit) as end:

@@ -16,11 +16,11 @@ import pytest
 from inside import call_inside
 
 from psychophys.base.errors import UsageError
-from psychophys.jobs import Job, Outcome, Task
 from psychophys.measurement.spec import plan
 from psychophys.results.thresholds import read
-from psychophys.store import Store, read_failures
-from psychophys.sweep import State, Sweep, take_shard
+from psychophys.sweeps.store import Store, read_failures
+from psychophys.sweeps.sweep import State, Sweep, take_shard
+from psychophys.sweeps.tasks import Job, Outcome, Task
 
 ODD = Path(__file__).with_name("odd_models.py")
 QUICK = ["--weights", "random", "--values", "4", "--phases", "1", "--device", "cpu"]

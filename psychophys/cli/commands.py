@@ -23,7 +23,6 @@ from psychophys.cli.display import (
 )
 from psychophys.cli.found import print_findings
 from psychophys.cli.options import Asked
-from psychophys.jobs import Task, import_modules, make_jobs, measure_each
 from psychophys.learning.training import read_learned, trainings_in
 from psychophys.measurement.spec import plan
 from psychophys.observers.layers import default_modules, list_layers
@@ -34,7 +33,8 @@ from psychophys.results.tables import FORMATS, check_output
 from psychophys.results.thresholds import Results, concat, read
 from psychophys.stimuli import STIMULI, get_stimulus
 from psychophys.stimuli.sheet import contact_sheet
-from psychophys.store import read_failures
+from psychophys.sweeps.store import read_failures
+from psychophys.sweeps.tasks import Task, import_modules, make_jobs, measure_each
 
 
 @dataclass(frozen=True)

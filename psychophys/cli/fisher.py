@@ -16,7 +16,6 @@ from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.cli.commands import Sink
 from psychophys.cli.display import number, print_skipped, progress_bar
 from psychophys.cli.options import Asked
-from psychophys.jobs import Job, import_modules, make_jobs
 from psychophys.measurement.joint import DEFAULT_DIMENSIONS, Joint, plan_fisher, run_fisher
 from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
 from psychophys.plots import check_figure, save_figure
@@ -24,6 +23,7 @@ from psychophys.plots_fisher import check_ellipses, plot_ellipses
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name
+from psychophys.sweeps.tasks import Job, import_modules, make_jobs
 
 Update = Callable[[str, int, int], None]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
-from psychophys.engines.base import Progress, check_limits, pack, unpack_and_attempt
-from psychophys.jobs import Outcome, Task
+from psychophys.sweeps.engines.base import Progress, check_limits, pack, unpack_and_attempt
+from psychophys.sweeps.tasks import Outcome, Task
 
 POLL_SECONDS = 1.0
 CALLS_A_WORKER = 16

@@ -14,11 +14,11 @@ from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from psychophys.jobs import Task
 from psychophys.measurement.batches import CPU_BATCH
 from psychophys.observers.learned import is_learned
 from psychophys.observers.names import has_pretrained
 from psychophys.observers.observer import is_embedded, is_source, pick_device
+from psychophys.sweeps.tasks import Task
 
 INPUT_COST = 4000.0
 """Plain passes for an image under input noise: some 400 in each of ten layers."""

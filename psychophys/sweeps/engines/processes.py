@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from psychophys.base.errors import MeasurementError
-from psychophys.engines.base import Progress, check_limits, pack, unpack_and_attempt
-from psychophys.jobs import Outcome, Task
 from psychophys.observers.observer import pick_device
+from psychophys.sweeps.engines.base import Progress, check_limits, pack, unpack_and_attempt
+from psychophys.sweeps.tasks import Outcome, Task
 
 LOG_BYTES = 4000
 LONGEST_WAIT = 3600.0

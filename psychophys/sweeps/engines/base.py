@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 
 from psychophys.base.errors import UsageError
-from psychophys.jobs import Outcome, Task, attempt, import_modules
 from psychophys.responses.memory import keep_freed_memory
+from psychophys.sweeps.tasks import Outcome, Task, attempt, import_modules
 
 Progress = Callable[[Task, int, int], None]
 """Called with a task, its images done and its images in all."""

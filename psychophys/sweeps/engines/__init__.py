@@ -1,8 +1,8 @@
 """What runs a sweep: this process, local processes, or a Ray cluster."""
 
-from psychophys.engines.base import Engine, Serial
-from psychophys.engines.processes import Processes
-from psychophys.engines.ray import Ray
+from psychophys.sweeps.engines.base import Engine, Serial
+from psychophys.sweeps.engines.processes import Processes
+from psychophys.sweeps.engines.ray import Ray
 
 ENGINES = ("processes", "serial", "ray")
 

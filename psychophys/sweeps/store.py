@@ -23,8 +23,8 @@ from typing import Any
 
 from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.base.files import write_atomically
-from psychophys.jobs import Outcome, Task
 from psychophys.results.thresholds import read
+from psychophys.sweeps.tasks import Outcome, Task
 
 try:
     import fcntl

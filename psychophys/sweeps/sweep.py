@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from psychophys.base.errors import UsageError
-from psychophys.engines import Engine
-from psychophys.engines.base import Progress
-from psychophys.jobs import Outcome, Task
-from psychophys.store import Store
+from psychophys.sweeps.engines import Engine
+from psychophys.sweeps.engines.base import Progress
+from psychophys.sweeps.store import Store
+from psychophys.sweeps.tasks import Outcome, Task
 
 
 class State(Enum):

@@ -1,0 +1,1 @@
+"""Many models: tasks, the directory that keeps what comes of them, engines, a forecast."""
