@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from psychophys.measurement.run import measure, run
     from psychophys.measurement.spec import Measurement, plan
     from psychophys.observers.observer import Observer, load_observer
-    from psychophys.plots import plot_comparison, plot_thresholds, save_figure
-    from psychophys.plots_learning import plot_learning
+    from psychophys.plots.learning import plot_learning
+    from psychophys.plots.thresholds import plot_comparison, plot_thresholds, save_figure
     from psychophys.results.matrices import confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
@@ -45,8 +45,8 @@ _HOMES = {
     "learning.trends": ("Findings",),
     "measurement.run": ("measure", "run"),
     "observers.observer": ("Observer", "load_observer"),
-    "plots": ("plot_comparison", "plot_thresholds", "save_figure"),
-    "plots_learning": ("plot_learning",),
+    "plots.thresholds": ("plot_comparison", "plot_thresholds", "save_figure"),
+    "plots.learning": ("plot_learning",),
     "comparison.priors": ("Prior", "list_priors", "load_prior"),
     "comparison.references": ("REFERENCES", "Reference"),
     "results.thresholds": ("Results", "concat", "read"),

@@ -19,7 +19,7 @@ from psychophys.comparison.correlation import (
     shift_p_value,
     slope,
 )
-from psychophys.plots import MOST_RUNS, plot_thresholds
+from psychophys.plots.thresholds import MOST_RUNS, plot_thresholds
 
 ANGLES = np.arange(0, 180, 5.0)
 PRIOR = 2 - np.abs(np.sin(np.deg2rad(2 * ANGLES)))

@@ -40,7 +40,7 @@ from psychophys.learning.trends import (
 )
 from psychophys.observers.learned import ARCHITECTURES, Described, dense, load_learned, save_learned
 from psychophys.observers.observer import observe_learned
-from psychophys.plots_learning import plot_learning
+from psychophys.plots.learning import plot_learning
 from psychophys.results.thresholds import Results
 
 SMALL = {

@@ -16,7 +16,7 @@ from psychophys.cli import main
 from psychophys.measurement.joint import plan_fisher, products, run_fisher
 from psychophys.noise.models import NOISE
 from psychophys.observers.layers import Layer, select_layers
-from psychophys.plots_fisher import ellipse, magnification, plot_ellipses
+from psychophys.plots.ellipses import ellipse, magnification, plot_ellipses
 from psychophys.responses.several import jvp
 from psychophys.responses.single import Block
 from psychophys.responses.single import jvp as single_jvp

@@ -33,7 +33,7 @@ from psychophys.learning.patches import (
 )
 from psychophys.learning.theory import DEPTHS, Depth
 from psychophys.learning.training import Learned, run_trainings
-from psychophys.plots_learning import plot_learning
+from psychophys.plots.learning import plot_learning
 
 RATE = 0.05
 SMALL = Settings(depths=("1", "2"), runs=2, patch=8, steps=400, snapshots=4)

@@ -17,7 +17,7 @@ from psychophys.comparison.compare import PIXELS, verdicts
 from psychophys.comparison.correlation import compare_with_prior
 from psychophys.comparison.human import match
 from psychophys.comparison.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate
-from psychophys.plots import plot_comparison, plot_thresholds
+from psychophys.plots.thresholds import plot_comparison, plot_thresholds
 from psychophys.results.thresholds import SCHEMA, Results
 
 SIDE = 64

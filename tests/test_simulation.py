@@ -16,7 +16,7 @@ from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.noise.models import get_noise, read_out
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
-from psychophys.plots_simulation import plot_psychometric
+from psychophys.plots.psychometric import plot_psychometric
 from psychophys.simulation.psychometrics import TASKS, fit
 from psychophys.simulation.table import check_results, conclusions, join, run_simulation
 from psychophys.simulation.trials import LEVELS, Experiment, prepare, proportions_correct

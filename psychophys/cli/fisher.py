@@ -18,8 +18,8 @@ from psychophys.cli.display import number, print_skipped, progress_bar
 from psychophys.cli.options import Asked
 from psychophys.measurement.joint import DEFAULT_DIMENSIONS, Joint, plan_fisher, run_fisher
 from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
-from psychophys.plots import check_figure, save_figure
-from psychophys.plots_fisher import check_ellipses, plot_ellipses
+from psychophys.plots.ellipses import check_ellipses, plot_ellipses
+from psychophys.plots.thresholds import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name

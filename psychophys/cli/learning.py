@@ -25,8 +25,8 @@ from psychophys.learning.training import (
     trainings_in,
 )
 from psychophys.observers.observer import pick_device
-from psychophys.plots import check_figure, save_figure
-from psychophys.plots_learning import plot_learning
+from psychophys.plots.learning import plot_learning
+from psychophys.plots.thresholds import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.tables import check_output
 

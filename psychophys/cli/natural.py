@@ -21,8 +21,8 @@ from psychophys.comparison.priors.counting import image_statistics
 from psychophys.comparison.references import REFERENCES
 from psychophys.learning.training import read_learned, trainings_in
 from psychophys.observers.observer import pick_device
-from psychophys.plots import check_figure, plot_comparison, plot_thresholds, save_figure
-from psychophys.plots_learning import plot_learning
+from psychophys.plots.learning import plot_learning
+from psychophys.plots.thresholds import check_figure, plot_comparison, plot_thresholds, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.tables import FORMATS, check_output, dump_table, write_table
 

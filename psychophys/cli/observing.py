@@ -19,8 +19,8 @@ from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.cli.options import Asked
 from psychophys.noise.models import DIFFERENTIAL, NOISE
 from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
-from psychophys.plots import check_figure, save_figure
-from psychophys.plots_simulation import plot_psychometric
+from psychophys.plots.psychometric import plot_psychometric
+from psychophys.plots.thresholds import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.summary import run_name
 from psychophys.simulation.table import Simulations, check_results, conclusions, join, run_simulation

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
-from psychophys.plots import DEPTH_MAP, MOST_RUNS, STYLE, WIDTH_INCHES
+from psychophys.plots.thresholds import DEPTH_MAP, MOST_RUNS, STYLE, WIDTH_INCHES
 from psychophys.results.matrices import FisherResults, Stack, stacks
 from psychophys.results.summary import run_name
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from psychophys.base.errors import MeasurementError
-from psychophys.plots import DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.thresholds import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.results.summary import run_name
 from psychophys.simulation.psychometrics import Fit, get_task
 from psychophys.simulation.table import Simulations
