@@ -17,17 +17,10 @@ from torch.nn import functional
 import psychophys
 from psychophys import cli
 from psychophys.base.errors import ModelError, UsageError
-from psychophys.learning import (
-    EXPERIMENTS,
-    autoencoder,
-    classifier,
-    crops,
-    findings,
-    orientations,
-    rearing,
-    supervised,
-)
-from psychophys.learning.grey import Photographs, load_photographs
+from psychophys.learning import EXPERIMENTS, findings
+from psychophys.learning.crops import autoencoder, classifier, cuts
+from psychophys.learning.gratings import rearing, supervised, worlds
+from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import Learned, run_trainings
 from psychophys.learning.trends import (
     Curve,
@@ -132,7 +125,7 @@ def test_trainings_are_resumed(learned: Learned, weights: Path) -> None:
 
 
 def test_gratings_are_those_of_the_stimulus() -> None:
-    seen = orientations.gratings()
+    seen = worlds.gratings()
     classes = torch.tensor([3, 40])
     drawn = seen.draw(classes, torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(0)
@@ -149,20 +142,20 @@ def test_gratings_are_those_of_the_stimulus() -> None:
 @pytest.mark.parametrize("manner", ["drop", "flip"])
 def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) -> None:
     """Against autograd on all 4,096 pixels with the same images."""
-    world = orientations.World(orientations.peaked(), np.full(60, 0.7), manner)
-    described = orientations.describe("supervised-test", 3)
+    world = worlds.World(worlds.peaked(), np.full(60, 0.7), manner)
+    described = worlds.describe("supervised-test", 3)
     steps = (0, 20)
     made = list(
-        orientations.train(
+        worlds.train(
             described, lambda _: world, steps,
             batch=64, learning_rate=2.0, device=torch.device("cpu"), advance=lambda _: None,
         )
     )  # fmt: skip
     network = copy.deepcopy(made[0].network)
-    seen, generator = orientations.gratings(), torch.Generator().manual_seed(3)
+    seen, generator = worlds.gratings(), torch.Generator().manual_seed(3)
     losses = []
     for _ in range(21):
-        coordinates, labels, _, counts = orientations._batch(seen, world, 64, generator)
+        coordinates, labels, _, counts = worlds._batch(seen, world, 64, generator)
         pixels = (coordinates @ seen.basis.float().T).reshape(-1, 1, 64, 64)
         each = functional.cross_entropy(network(pixels), labels, reduction="none")
         loss = (each * counts).mean()
@@ -180,28 +173,28 @@ def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) ->
 
 
 def test_worlds_are_drawn_as_they_are_described() -> None:
-    seen, generator = orientations.gratings(), torch.Generator().manual_seed(0)
-    world = orientations.World(orientations.peaked(), np.linspace(0, 1, 60), "flip")
-    _, labels, true, counts = orientations._batch(seen, world, 200_000, generator)
+    seen, generator = worlds.gratings(), torch.Generator().manual_seed(0)
+    world = worlds.World(worlds.peaked(), np.linspace(0, 1, 60), "flip")
+    _, labels, true, counts = worlds._batch(seen, world, 200_000, generator)
     share = np.bincount(true, minlength=60) / 200_000
     np.testing.assert_allclose(share, world.frequency, atol=0.002)
     right = np.bincount(true[labels == true], minlength=60) / np.bincount(true, minlength=60)
     np.testing.assert_allclose(right, world.kept + (1 - world.kept) / 60, atol=0.04)
     assert counts.min() == 1
-    dropped = orientations.World(world.frequency, world.kept)
-    _, labels, true, counts = orientations._batch(seen, dropped, 200_000, generator)
+    dropped = worlds.World(world.frequency, world.kept)
+    _, labels, true, counts = worlds._batch(seen, dropped, 200_000, generator)
     assert bool((labels == true).all())
     kept = np.bincount(true, weights=counts.numpy(), minlength=60) / np.bincount(true, minlength=60)
     np.testing.assert_allclose(kept, world.kept, atol=0.04)
 
 
 def test_the_distribution_is_that_of_the_paper() -> None:
-    peaked = orientations.peaked()
-    density = (2 - np.cos(2 * np.radians(orientations.CENTRES))) / (2 * np.pi)
+    peaked = worlds.peaked()
+    density = (2 - np.cos(2 * np.radians(worlds.CENTRES))) / (2 * np.pi)
     np.testing.assert_allclose(peaked, density * np.pi / 60, rtol=1e-3)
     assert peaked.max() / peaked.min() == pytest.approx(3, rel=0.01)
-    assert orientations.CENTRES[peaked.argmax()] == pytest.approx(90, abs=1.6)
-    assert orientations.CENTRES[orientations.peaked(0).argmax()] == pytest.approx(0, abs=1.6)
+    assert worlds.CENTRES[peaked.argmax()] == pytest.approx(90, abs=1.6)
+    assert worlds.CENTRES[worlds.peaked(0).argmax()] == pytest.approx(0, abs=1.6)
 
 
 def test_balanced_conditions_balance_and_the_papers_does_not() -> None:
@@ -223,14 +216,14 @@ def test_information_is_that_of_the_channel() -> None:
         frequency, kept = generator.dirichlet(np.full(60, 3.0)), generator.random(60)
         joint = frequency[:, None] * (np.diag(kept) + (1 - kept[:, None]) / 60)
         mutual = (joint * np.log2(joint / np.outer(joint.sum(1), joint.sum(0)))).sum()
-        world = orientations.World(frequency, kept, "flip")
+        world = worlds.World(frequency, kept, "flip")
         assert supervised.information(world).sum() == pytest.approx(mutual, abs=1e-9)
         # Of labels that are not dropped, each says its class for sure.
         shown = frequency * kept
         entropy = -(shown / shown.sum() * np.log2(shown / shown.sum())).sum()
-        dropped = orientations.World(frequency, kept, "drop")
+        dropped = worlds.World(frequency, kept, "drop")
         assert supervised.information(dropped).sum() == pytest.approx(shown.sum() * entropy)
-    clean = orientations.World(orientations.uniform(), np.ones(60), "flip")
+    clean = worlds.World(worlds.uniform(), np.ones(60), "flip")
     assert supervised.information(clean).sum() == pytest.approx(np.log2(60))
 
 
@@ -337,7 +330,7 @@ def striped(orientation_deg: float) -> Photographs:
 @pytest.mark.parametrize("orientation_deg", [0.0, 20.0, 110.0])
 @pytest.mark.parametrize("angle_deg", [0.0, 45.0, 30.0])
 def test_crops_are_turned_counter_clockwise(orientation_deg: float, angle_deg: float) -> None:
-    cut = crops.draw(striped(orientation_deg), 32, 20, angle_deg, seed=0).images
+    cut = cuts.draw(striped(orientation_deg), 32, 20, angle_deg, seed=0).images
     stimulus = psychophys.STIMULI["grating"]
     orientation = torch.arange(0, 180, 5.0).repeat(2)
     phase = torch.tensor([0.0, 90.0]).repeat_interleave(36)
@@ -351,30 +344,30 @@ def test_crops_are_turned_counter_clockwise(orientation_deg: float, angle_deg: f
 
 
 def test_crops_of_a_seed_have_the_same_places_and_a_round_window() -> None:
-    photographs = load_photographs(shorter_side=crops.SHORTER_SIDE)
-    upright, turned = (crops.draw(photographs, 32, 100, angle, seed=3) for angle in (0.0, 45.0))
+    photographs = load_photographs(shorter_side=cuts.SHORTER_SIDE)
+    upright, turned = (cuts.draw(photographs, 32, 100, angle, seed=3) for angle in (0.0, 45.0))
     assert torch.equal(upright.labels, turned.labels)
     # What does not depend on the angle: the centre, where four pixels meet, and the power in the disc.
     centre = [cut.images[:, 0, 15:17, 15:17].mean(dim=(1, 2)) for cut in (upright, turned)]
     assert np.corrcoef(*centre)[0, 1] > 0.98
     spread = [cut.images.std(dim=(1, 2, 3)) for cut in (upright, turned)]
     assert np.corrcoef(*spread)[0, 1] > 0.99
-    window = crops.window_of(32)
+    window = cuts.window_of(32)
     for cut in (upright, turned):
         assert float(cut.images[:, 0, window == 0].abs().max()) == 0
         assert float(window[0, 0]) == 0
         inside = (cut.images[:, 0] * window).sum(dim=(1, 2)) / window.sum()
         assert float(inside.abs().max()) < 0.05
-    assert not torch.equal(crops.draw(photographs, 32, 100, 0.0, seed=4).images, upright.images)
+    assert not torch.equal(cuts.draw(photographs, 32, 100, 0.0, seed=4).images, upright.images)
 
 
 def test_crops_have_the_same_power_at_every_angle() -> None:
-    photographs = load_photographs(shorter_side=crops.SHORTER_SIDE)
+    photographs = load_photographs(shorter_side=cuts.SHORTER_SIDE)
     stimulus = psychophys.STIMULI["grating"]
     orientation = torch.tensor([0.0, 45.0, 90.0, 135.0]).repeat(2)
     phase = torch.tensor([0.0, 90.0]).repeat_interleave(4)
     for side, frequencies in ((32, (6.0, 8.0)), (64, (4.0, 8.0))):
-        cuts = [crops.draw(photographs, side, 1000, angle, seed=0).images.flatten(1) for angle in (0.0, 45.0)]
+        cuts = [cuts.draw(photographs, side, 1000, angle, seed=0).images.flatten(1) for angle in (0.0, 45.0)]
         for frequency in frequencies:
             parameters = {"orientation": orientation, "phase": phase, "frequency": frequency, "size": 1.0}
             shown = stimulus.render(parameters, (side, side))[:, 0].flatten(1) - 0.5
@@ -384,7 +377,7 @@ def test_crops_have_the_same_power_at_every_angle() -> None:
 
 def test_small_photographs_are_cropped_in_their_middle() -> None:
     image = np.random.default_rng(0).random((60, 70)).astype(np.float32)
-    cut = crops.draw(Photographs((image,), (0,), ("",), ""), 32, 4, 45.0, seed=0)
+    cut = cuts.draw(Photographs((image,), (0,), ("",), ""), 32, 4, 45.0, seed=0)
     assert bool(torch.isfinite(cut.images).all())
 
 
@@ -515,7 +508,7 @@ def test_kernels_are_discs_and_strides_one() -> None:
 def test_files_of_something_else_are_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.ones(1)}, tmp_path / "other.pth")
     (tmp_path / "damaged.pth").write_bytes(b"nothing")
-    described = orientations.describe("supervised-frequency", 0)
+    described = worlds.describe("supervised-frequency", 0)
     save_learned(described, described.build(), tmp_path / "mine.pth")
     for name, checkpoint, error, words in (
         ("learned", None, UsageError, "without a checkpoint"),

@@ -19,19 +19,20 @@ from scipy.integrate import solve_ivp
 import psychophys
 from psychophys import cli
 from psychophys.base.errors import UsageError
-from psychophys.learning import get_experiment, linear, theory
+from psychophys.learning import get_experiment
 from psychophys.learning.acuities import acuity, crossing, power_law
-from psychophys.learning.grey import Photographs, load_photographs
-from psychophys.learning.linear_plan import Settings
-from psychophys.learning.linear_run import plan_linear
-from psychophys.learning.patches import (
+from psychophys.learning.linear import descent, theory
+from psychophys.learning.linear.patches import (
     SHORTER_SIDE,
     Statistics,
     draw_patches,
     spectrum_exponent,
     statistics_of,
 )
-from psychophys.learning.theory import DEPTHS, Depth
+from psychophys.learning.linear.plan import Settings
+from psychophys.learning.linear.run import plan_linear
+from psychophys.learning.linear.theory import DEPTHS, Depth
+from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import Learned, run_trainings
 from psychophys.plots.learning import plot_learning
 
@@ -99,18 +100,18 @@ def test_a_mode_without_a_beginning_has_no_prediction() -> None:
 def simulate(depth: Depth, statistics: Statistics, weights: list[torch.Tensor], modes: int) -> np.ndarray:
     """Relative errors of half-times."""
     learning_rate = RATE / statistics.eigenvalues[0]
-    initial = linear.initial_strengths(depth, weights)[:modes]
+    initial = descent.initial_strengths(depth, weights)[:modes]
     predicted = theory.half_time(depth, initial, learning_rate * statistics.eigenvalues[:modes])
     last = int(1.15 * np.nanmax(predicted)) + 10
-    found = linear.train(depth, weights, statistics.eigenvalues, learning_rate, [last], modes)
-    return linear.half_times(found.strengths) / predicted - 1
+    found = descent.train(depth, weights, statistics.eigenvalues, learning_rate, [last], modes)
+    return descent.half_times(found.strengths) / predicted - 1
 
 
 @pytest.mark.parametrize("depth", DEPTHS.values(), ids=list(DEPTHS))
 def test_balanced_modes_are_learned_when_the_closed_form_says(
     depth: Depth, natural: dict[int, Statistics]
 ) -> None:
-    weights = linear.balanced(depth, 64, 0.05, np.random.default_rng(1))
+    weights = descent.balanced(depth, 64, 0.05, np.random.default_rng(1))
     errors = simulate(depth, natural[8], weights, 20)
     assert np.abs(errors).max() < 0.03
 
@@ -120,7 +121,7 @@ def test_uniform_modes_are_learned_when_the_effective_closed_form_says(
     name: str, modes: int, natural: dict[int, Statistics]
 ) -> None:
     depth = DEPTHS[name]
-    weights = linear.uniform(depth, natural[16].eigenvectors, 0.02, np.random.default_rng(1))
+    weights = descent.uniform(depth, natural[16].eigenvectors, 0.02, np.random.default_rng(1))
     assert np.abs(simulate(depth, natural[16], weights, modes)).max() < 0.05
 
 
@@ -141,12 +142,12 @@ def test_training_is_gradient_descent_on_the_patches(depth: Depth, init: str) ->
     basis = torch.from_numpy(statistics.eigenvectors.copy())
     generator = np.random.default_rng(3)
     weights = (
-        linear.balanced(depth, 64, 0.1, generator)
+        descent.balanced(depth, 64, 0.1, generator)
         if init == "balanced"
-        else linear.uniform(depth, statistics.eigenvectors, 0.3, generator)
+        else descent.uniform(depth, statistics.eigenvectors, 0.3, generator)
     )
     rate = float(RATE / statistics.eigenvalues[0])
-    found = linear.train(depth, weights, statistics.eigenvalues, rate, [50], 20, dtype=torch.float64)
+    found = descent.train(depth, weights, statistics.eigenvalues, rate, [50], 20, dtype=torch.float64)
     x = torch.from_numpy(patches - statistics.mean)
     layers = [weight.requires_grad_() for weight in pixel_network(depth, weights, basis)]
     for _ in range(50):
@@ -163,23 +164,23 @@ def test_training_is_gradient_descent_on_the_patches(depth: Depth, init: str) ->
 
 def test_balanced_weights_multiply_to_a_multiple_of_the_identity() -> None:
     for depth in DEPTHS.values():
-        weights = linear.balanced(depth, 30, 0.07, np.random.default_rng(0))
+        weights = descent.balanced(depth, 30, 0.07, np.random.default_rng(0))
         whole = weights[0].T @ weights[0] if depth.tied else weights[0]
         for weight in weights[1:]:
             whole = weight @ whole
         torch.testing.assert_close(whole, 0.07 * torch.eye(30, dtype=torch.float64))
-        assert linear.initial_strengths(depth, weights) == pytest.approx(np.full(30, 0.07))
+        assert descent.initial_strengths(depth, weights) == pytest.approx(np.full(30, 0.07))
 
 
 def test_half_times_are_interpolated_first_crossings() -> None:
     strengths = np.array([[0.1, 0.6, 0.1, 0.0], [0.4, 0.4, 0.2, 0.9], [0.6, 0.7, 0.3, 0.1]])
-    np.testing.assert_allclose(linear.half_times(strengths), [1.5, np.nan, np.nan, 0.5 / 0.9])
+    np.testing.assert_allclose(descent.half_times(strengths), [1.5, np.nan, np.nan, 0.5 / 0.9])
 
 
 def test_training_that_diverges_says_so(natural: dict[int, Statistics]) -> None:
-    weights = linear.balanced(DEPTHS["2"], 64, 0.05, np.random.default_rng(0))
+    weights = descent.balanced(DEPTHS["2"], 64, 0.05, np.random.default_rng(0))
     with pytest.raises(psychophys.MeasurementError, match="smaller --learning-rate"):
-        linear.train(DEPTHS["2"], weights, natural[8].eigenvalues, 100.0, [50], 20)
+        descent.train(DEPTHS["2"], weights, natural[8].eigenvalues, 100.0, [50], 20)
 
 
 def test_the_network_reconstructs_what_it_has_learned(natural: dict[int, Statistics]) -> None:
@@ -187,8 +188,8 @@ def test_the_network_reconstructs_what_it_has_learned(natural: dict[int, Statist
     mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
     images = torch.rand(5, 1, 8, 8)
     for depth in DEPTHS.values():
-        weights = linear.balanced(depth, 64, 1.0, np.random.default_rng(0))
-        model = linear.network(depth, mean, weights, basis)
+        weights = descent.balanced(depth, 64, 1.0, np.random.default_rng(0))
+        model = descent.network(depth, mean, weights, basis)
         expected = images.flatten(1) - mean.float()
         torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
         assert [name for name, _ in model.named_children()] == [
@@ -272,9 +273,9 @@ def test_finished_trainings_are_not_made_again(
     learned.modes.write(tmp_path / "a-modes.parquet")
     previous = psychophys.read_learned(tmp_path / "a.parquet")
     trained = []
-    train = linear.train
+    train = descent.train
     monkeypatch.setattr(
-        linear, "train", lambda depth, *a, **k: trained.append(depth.name) or train(depth, *a, **k)
+        descent, "train", lambda depth, *a, **k: trained.append(depth.name) or train(depth, *a, **k)
     )
     same = learn_linear(SMALL, previous=previous)
     assert not trained

@@ -51,8 +51,8 @@ def compare(
     seed
         Of the bootstrap.
     human
-        Compare with human sensitivity (``psychophys.comparison.references``) in place of a prior. Contrast is then
-        compared over frequency, across runs that differ in frequency alone.
+        Compare with human sensitivity (``psychophys.comparison.references``) in place of a prior. Contrast
+        is then compared over frequency, across runs that differ in frequency alone.
     pixels_per_degree
         Of visual angle; decides the frequency in cycles/deg.
 
@@ -60,9 +60,9 @@ def compare(
     -------
     DataFrame
         One row for each run and layer: what was measured, ``prior``, ``layer``, ``layer_index``,
-        ``layer_depth``, and the attributes of :class:`psychophys.comparison.correlation.Coding`. The first row of a run
-        is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which is also
-        the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
+        ``layer_depth``, and the attributes of :class:`psychophys.comparison.correlation.Coding`. The first
+        row of a run is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which
+        is also the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
         With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place
         of ``prior``, and a curve over frequency goes by the first of its runs.
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.learning import autoencoder, classifier, linear_plan, rearing, supervised
-from psychophys.learning.linear_findings import find_linear
-from psychophys.learning.linear_run import plan_linear
+from psychophys.learning.crops import autoencoder, classifier
+from psychophys.learning.gratings import rearing, supervised
+from psychophys.learning.linear import plan
+from psychophys.learning.linear.findings import find_linear
+from psychophys.learning.linear.run import plan_linear
 from psychophys.learning.training import Learned, Training, run_trainings
 from psychophys.learning.trends import Findings
 
@@ -85,7 +87,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         Experiment(
             "linear",
-            linear_plan.Settings,
+            plan.Settings,
             plan_linear,
             find_linear,
             {"runs": 2, "patch": 8, "snapshots": 8},
@@ -154,7 +156,7 @@ def learn(
         Called with the steps done and the steps in all.
     **settings
         Of the experiment: see ``Settings`` in its module, such as
-        :class:`psychophys.learning.supervised.Settings`.
+        :class:`psychophys.learning.gratings.supervised.Settings`.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from torch import nn
 
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.learning.modes import Modes, join, read_modes
-from psychophys.measurement import run
+from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, save_learned
 from psychophys.observers.observer import observe_learned, pick_device
@@ -236,7 +236,7 @@ def _measure(
     record = {**training.record, **snapshot.notes, "seconds": round(time.perf_counter() - started, 3)}
     parts = []
     for each in training.measurements:
-        part = measurement.run(each, observer, batch_size=BATCH)
+        part = run(each, observer, batch_size=BATCH)
         added = {"training": training.identifier, "learning": record, "has_modes": training.has_modes}
         parts.append(Results(part.table, {name: {**one, **added} for name, one in part.runs.items()}))
     return concat(parts)

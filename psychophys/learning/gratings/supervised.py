@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from psychophys.learning import orientations
 from psychophys.learning.conditions import check_shared
-from psychophys.learning.orientations import BINS, Schedule, World, peaked, plan_worlds, uniform
+from psychophys.learning.gratings import worlds
+from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
 from psychophys.learning.training import (
     Learned,
     Training,
@@ -199,8 +199,8 @@ class Settings:
         check_shared(
             self,
             tuple(CONDITIONS),
-            batch=orientations.BATCHES,
-            learning_rate=orientations.LEARNING_RATES,
+            batch=worlds.BATCHES,
+            learning_rate=worlds.LEARNING_RATES,
             fewest_steps=2 * FIRST_STEP,
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from psychophys.learning.acuities import acuity, power_law
-from psychophys.learning.theory import DEPTHS
+from psychophys.learning.linear.theory import DEPTHS
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Findings
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from psychophys.learning.grey import Photographs
+from psychophys.learning.photographs import Photographs
 
 Array = NDArray[np.float64]
 SHORTER_SIDE = 128

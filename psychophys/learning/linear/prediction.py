@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from psychophys.learning.acuities import CRITERION, crossing
-from psychophys.learning.linear import describe, network
-from psychophys.learning.patches import Statistics
-from psychophys.learning.theory import Depth, get_depth, strength
+from psychophys.learning.linear.descent import describe, network
+from psychophys.learning.linear.patches import Statistics
+from psychophys.learning.linear.theory import Depth, get_depth, strength
 from psychophys.measurement.batches import respond
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.layers import select_layers
@@ -58,7 +58,7 @@ def predicted_acuity(
     projected
         From :func:`projections`: (K, D).
     initial, rate
-        Of every mode: see :func:`psychophys.learning.theory.half_time`.
+        Of every mode: see :func:`psychophys.learning.linear.theory.half_time`.
 
     Returns
     -------

@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.learning import crops
-from psychophys.learning.autoencoder import ANGLES
 from psychophys.learning.conditions import MOST_STEPS, check_shared, plan_conditions
-from psychophys.learning.grey import Photographs, load_photographs
+from psychophys.learning.crops import cuts
+from psychophys.learning.crops.autoencoder import ANGLES
+from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import (
     Advance,
     Learned,
@@ -116,7 +116,7 @@ def plan_classifier(settings: Settings) -> list[Training]:
     UsageError
         For images that cannot be used, or a network that does not take them.
     """
-    photographs = load_photographs(settings.images, shorter_side=crops.SHORTER_SIDE)
+    photographs = load_photographs(settings.images, shorter_side=cuts.SHORTER_SIDE)
     classes = len(photographs.classes) if settings.task == "labels" else 4
     if classes < 2:
         raise UsageError(
@@ -178,7 +178,7 @@ def _train(
     device: torch.device,
     advance: Advance,
 ) -> Generator[Snapshot, None, None]:
-    drawn = crops.draw(photographs, SIDE, CROPS, angle_deg, seed)
+    drawn = cuts.draw(photographs, SIDE, CROPS, angle_deg, seed)
     images, labels = (drawn.images / CONTRAST).to(device), drawn.labels.to(device)
     network = seeded(lambda: from_timm(**plain), seed).to(device).train()
     described = Described(name, "timm", plain, (SIDE, SIDE), (GREY,), (CONTRAST,), seed)

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
-from psychophys.learning.grey import Photographs
+from psychophys.learning.photographs import Photographs
 from psychophys.stimuli.gratings import disc
 
 SHORTER_SIDE = 256

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from psychophys.base.errors import MeasurementError
-from psychophys.learning.theory import Depth
+from psychophys.learning.linear.theory import Depth
 from psychophys.observers import learned
 from psychophys.observers.learned import Described
 

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from psychophys.learning import crops
 from psychophys.learning.acuities import acuity
 from psychophys.learning.conditions import check_shared, plan_conditions
-from psychophys.learning.grey import Photographs, load_photographs
+from psychophys.learning.crops import cuts
+from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import (
     Advance,
     Learned,
@@ -113,7 +113,7 @@ def plan_autoencoder(settings: Settings) -> list[Training]:
     UsageError
         For images that cannot be used.
     """
-    photographs = load_photographs(settings.images, shorter_side=crops.SHORTER_SIDE)
+    photographs = load_photographs(settings.images, shorter_side=cuts.SHORTER_SIDE)
     steps = spread_steps(FIRST_STEP, settings.steps, settings.snapshots)
     record = {"photographs_sha256": photographs.sha256, "crops": CROPS, "noise": settings.noise}
     return plan_conditions(
@@ -157,7 +157,7 @@ def _train(
     device: torch.device,
     advance: Advance,
 ) -> Generator[Snapshot, None, None]:
-    images = crops.draw(photographs, SIDE, CROPS, angle_deg, seed).images.to(device)
+    images = cuts.draw(photographs, SIDE, CROPS, angle_deg, seed).images.to(device)
     network = seeded(partial(convolutional, CHANNELS, KERNEL), seed).to(device)
     plain = {"channels": list(CHANNELS), "width": KERNEL}
     described = Described(name, "convolutional", plain, (SIDE, SIDE), (GREY,), (1.0,), seed)

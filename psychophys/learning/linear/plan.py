@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.learning import theory
-from psychophys.learning.grey import Photographs
-from psychophys.learning.patches import PATCHES, Statistics, draw_patches, statistics_of
-from psychophys.learning.theory import Depth, get_depth
+from psychophys.learning.linear import theory
+from psychophys.learning.linear.patches import PATCHES, Statistics, draw_patches, statistics_of
+from psychophys.learning.linear.theory import Depth, get_depth
+from psychophys.learning.photographs import Photographs
 from psychophys.learning.training import MOST_RUNS, check_limits
 from psychophys.measurement.spec import Measurement, plan
 
@@ -44,7 +44,7 @@ class Settings:
     Attributes
     ----------
     depths
-        Names in :data:`psychophys.learning.theory.DEPTHS`.
+        Names in :data:`psychophys.learning.linear.theory.DEPTHS`.
     runs
         Trainings of each, with seeds from ``seed`` on. A seed draws the patches and the initial weights.
     patch

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from psychophys.learning import linear, theory
 from psychophys.learning.acuities import growth
-from psychophys.learning.grey import load_photographs
-from psychophys.learning.linear_plan import (
+from psychophys.learning.linear import descent, theory
+from psychophys.learning.linear.patches import SHORTER_SIDE, Statistics, spectrum_exponent
+from psychophys.learning.linear.plan import (
     INITIAL_STRENGTH,
     MODES,
     UNIFORM_SCALE,
@@ -25,8 +25,8 @@ from psychophys.learning.linear_plan import (
     make_plans,
     training_statistics,
 )
-from psychophys.learning.patches import SHORTER_SIDE, Statistics, spectrum_exponent
-from psychophys.learning.prediction import predicted_acuity, projections
+from psychophys.learning.linear.prediction import predicted_acuity, projections
+from psychophys.learning.photographs import load_photographs
 from psychophys.learning.training import Advance, HalfTimes, Snapshot, Training
 
 Array = NDArray[np.float64]
@@ -62,11 +62,11 @@ def _train(plan: Plan, device: torch.device, advance: Advance) -> Generator[Snap
     statistics = training_statistics(settings, plan.photographs, plan.seed)
     generator = np.random.default_rng((plan.seed, 1))
     if settings.init == "balanced":
-        weights = linear.balanced(depth, settings.patch**2, INITIAL_STRENGTH, generator)
+        weights = descent.balanced(depth, settings.patch**2, INITIAL_STRENGTH, generator)
     else:
-        weights = linear.uniform(depth, statistics.eigenvectors, UNIFORM_SCALE, generator)
+        weights = descent.uniform(depth, statistics.eigenvectors, UNIFORM_SCALE, generator)
     learning_rate = float(settings.learning_rate / statistics.eigenvalues[0])
-    trained = linear.train(
+    trained = descent.train(
         depth,
         weights,
         statistics.eigenvalues,
@@ -77,10 +77,10 @@ def _train(plan: Plan, device: torch.device, advance: Advance) -> Generator[Snap
         progress=advance,
     )
     mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
-    described = linear.describe(depth, settings.patch, plan.seed)
+    described = descent.describe(depth, settings.patch, plan.seed)
     for step, kept in trained.weights.items():
-        yield Snapshot(replace(described, step=step), linear.network(depth, mean, kept, basis))
-    initial = linear.initial_strengths(depth, weights)
+        yield Snapshot(replace(described, step=step), descent.network(depth, mean, kept, basis))
+    initial = descent.initial_strengths(depth, weights)
     rows = _rows(plan, trained.strengths, statistics.eigenvalues, initial, learning_rate)
     return HalfTimes(rows, _expected(plan, statistics, initial, learning_rate))
 
@@ -111,7 +111,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     depth, last, initial = plan.depth, len(strengths) - 1, initial[:MODES]
     rate = learning_rate * eigenvalues[:MODES]
-    simulated = linear.half_times(strengths)
+    simulated = descent.half_times(strengths)
     predicted = np.full(MODES, np.nan)
     shown = np.unique(np.geomspace(1, last, CURVE_POINTS).round().astype(int))
     closed = np.full((len(shown), MODES), np.nan)

@@ -1,0 +1,1 @@
+"""Experiments on crops of photographs: ``autoencoder`` and ``classifier``."""

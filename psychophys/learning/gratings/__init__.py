@@ -1,0 +1,1 @@
+"""Experiments on worlds of gratings: ``supervised`` and ``rearing``."""

@@ -1,0 +1,1 @@
+"""The experiment ``linear``: autoencoders of image patches, and their theory."""
