@@ -11,75 +11,77 @@ import pytest
 import psychophys
 
 ROOT = Path(psychophys.__file__).parent
-LEVELS = (
-    ("errors", "memory", "files", "coding", "covariance", "indices", "uncertainty", "matrices"),
-    ("tables", "photographs", "checkpoints"),
-    ("stimuli", "noise", "architectures", "priors", "psychometrics"),
-    ("observers", "sheet", "natural", "references"),
-    ("layers", "dual"),
-    ("responses", "statistics"),
-    ("spec", "results", "propagation"),
-    ("accumulation",),
-    ("inference", "tangents"),
-    ("simulation",),
-    ("measurement", "human"),
-    ("jobs", "catalog", "summary", "comparison"),
-    ("behaviour", "fisher_table", "learning"),
-    ("fisher",),
-    ("plots",),
-    ("plots_simulation", "plots_fisher", "plots_learning"),
-    ("store", "engines", "estimate"),
-    ("sweep",),
-    ("cli",),
-    ("__main__",),
+FOLDERS = (
+    "base",
+    "stimuli",
+    "observers",
+    "responses",
+    "noise",
+    "results",
+    "measurement",
+    "simulation",
+    "comparison",
+    "learning",
+    "sweeps",
+    "plots",
+    "cli",
+    "__main__",
 )
-LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
-PACKAGES = ("stimuli", "engines", "cli", "priors", "learning")
-MAX_FUNCTION, MAX_MODULE = 60, 450
+"""In the order in which they may import each other: a folder imports those before it, and itself."""
+MAX_FUNCTION, MAX_MODULE = 40, 400
+MOST_ENTRIES = 16
 
 FILES = sorted(ROOT.rglob("*.py"))
 IDS = [str(path.relative_to(ROOT)) for path in FILES]
 
 
-def part_of(path: Path) -> str:
-    """The top-level module or subpackage a file belongs to."""
+def folder_of(path: Path) -> str:
+    """The top-level folder (or module) that a file belongs to."""
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def module_of(path: Path) -> str:
+    """The name that a file is imported by."""
+    return ".".join(("psychophys", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
 
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported_parts(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and top-level part of every import from this package, wherever in the file it stands."""
+MODULES = {module_of(path) for path in FILES}
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of every import from this package, wherever in the file it stands."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}:{node.lineno}: relative import"
-            module = node.module or ""
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "psychophys" else [module]
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else str(node.module) for name in whole]
         else:
             continue
-        for name in names:
-            head, _, rest = name.partition(".")
-            if head == "psychophys" and rest:
-                yield node.lineno, rest.split(".")[0]
+        yield from ((node.lineno, name) for name in names if name.startswith("psychophys."))
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_imports_point_downward(path: Path) -> None:
-    part = part_of(path)
-    if part == "__init__":
+    folder = folder_of(path)
+    if folder == "__init__":
         return  # The facade: it names everything and imports nothing until asked.
-    assert part in LEVEL_OF, f"give {part} a level in this test"
-    for line, other in imported_parts(path):
-        if other not in LEVEL_OF:
-            assert not (ROOT / f"{other}.py").exists(), f"give {other} a level in this test"
-            continue  # A public name of the facade, such as __version__.
-        if other == part and part in PACKAGES:
-            continue
-        assert LEVEL_OF[other] < LEVEL_OF[part], f"{path.name}:{line}: {part} imports {other}"
+    for line, module in imports_of(path):
+        other = module.split(".")[1]
+        assert FOLDERS.index(other) <= FOLDERS.index(folder), f"{path.name}:{line}: {folder} imports {other}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    wanted = {module_of(path): {module for _, module in imports_of(path)} for path in FILES}
+    wanted["psychophys"] = set()  # Names are loaded when they are first used.
+    while free := {module for module, others in wanted.items() if not others & wanted.keys()}:
+        wanted = {module: others for module, others in wanted.items() if module not in free}
+    assert wanted == {}
 
 
 def test_the_facade_imports_nothing_of_the_package_at_run_time() -> None:
@@ -88,9 +90,10 @@ def test_the_facade_imports_nothing_of_the_package_at_run_time() -> None:
             assert not (node.module or "").startswith("psychophys")
 
 
-def test_every_level_exists() -> None:
-    parts = {part_of(path) for path in FILES}
-    assert parts - {"__init__"} == set(LEVEL_OF)
+def test_the_listing_of_the_package_is_the_pipeline() -> None:
+    entries = {path.name for path in ROOT.iterdir()} - {"__pycache__"}
+    assert {name.removesuffix(".py") for name in entries} == {*FOLDERS, "__init__", "py.typed"}
+    assert len(entries) <= MOST_ENTRIES
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)

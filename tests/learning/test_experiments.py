@@ -367,11 +367,11 @@ def test_crops_have_the_same_power_at_every_angle() -> None:
     orientation = torch.tensor([0.0, 45.0, 90.0, 135.0]).repeat(2)
     phase = torch.tensor([0.0, 90.0]).repeat_interleave(4)
     for side, frequencies in ((32, (6.0, 8.0)), (64, (4.0, 8.0))):
-        cuts = [cuts.draw(photographs, side, 1000, angle, seed=0).images.flatten(1) for angle in (0.0, 45.0)]
+        cut = [cuts.draw(photographs, side, 1000, angle, seed=0).images.flatten(1) for angle in (0.0, 45.0)]
         for frequency in frequencies:
             parameters = {"orientation": orientation, "phase": phase, "frequency": frequency, "size": 1.0}
             shown = stimulus.render(parameters, (side, side))[:, 0].flatten(1) - 0.5
-            upright, turned = (((cut @ shown.T) ** 2).mean(dim=0).reshape(2, 4).sum(dim=0) for cut in cuts)
+            upright, turned = (((rows @ shown.T) ** 2).mean(dim=0).reshape(2, 4).sum(dim=0) for rows in cut)
             np.testing.assert_allclose(turned.roll(-1) / upright, 1, atol=0.02)
 
 

@@ -20,7 +20,7 @@ from psychophys import Observer, plan, run
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
     spec = importlib.util.spec_from_file_location("coverage_benchmark", path)
     assert spec is not None
     assert spec.loader is not None
@@ -79,7 +79,7 @@ def test_the_smallest_model_of_a_file_is_found(benchmark: ModuleType) -> None:
 
 
 def test_the_table_covers_every_architecture_file_of_its_timm() -> None:
-    table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "coverage.csv")
+    table = pd.read_csv(Path(__file__).parents[2] / "benchmarks" / "coverage.csv")
     assert table["status"].isin(["ok", "insensitive ok"]).all()
     if timm.__version__.startswith("1.0.31"):
         # Other tests register models of their own.

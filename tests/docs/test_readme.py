@@ -18,7 +18,7 @@ from psychophys.cli.app import app
 from psychophys.results.thresholds import COLUMNS
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^ *```(bash|python)\n(.*?)^ *```", README, flags=re.MULTILINE | re.DOTALL)
