@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 import psychophys
-from psychophys.observers.observer import DEFAULT_MODEL
+from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.responses.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore", category=FutureWarning)

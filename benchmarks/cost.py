@@ -27,7 +27,8 @@ import torch
 
 from psychophys import Observer, load_observer, plan, run
 from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH, render_block
-from psychophys.observers.observer import DEFAULT_MODEL, pick_device
+from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.observer import pick_device
 from psychophys.responses.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore", category=FutureWarning)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from psychophys.measurement.joint import fisher_matrix
     from psychophys.measurement.run import measure, run
     from psychophys.measurement.spec import Measurement, plan
-    from psychophys.observers.observer import Observer, load_observer
+    from psychophys.observers.load import load_observer
+    from psychophys.observers.observer import Observer
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds, save_figure
     from psychophys.results.matrices import confusable
@@ -44,7 +45,8 @@ _HOMES = {
     "learning.training": ("Learned", "read_learned"),
     "learning.trends": ("Findings",),
     "measurement.run": ("measure", "run"),
-    "observers.observer": ("Observer", "load_observer"),
+    "observers.load": ("load_observer",),
+    "observers.observer": ("Observer",),
     "plots.thresholds": ("plot_comparison", "plot_thresholds", "save_figure"),
     "plots.learning": ("plot_learning",),
     "comparison.priors": ("Prior", "list_priors", "load_prior"),

@@ -126,7 +126,7 @@ def sweep(
       psychophys sweep --models-file zoo.txt --shard $SLURM_ARRAY_TASK_ID/8
       psychophys sweep 'convnext*' --engine ray --address auto
     """
-    from psychophys.cli import sweeping
+    from psychophys.cli import sweep as sweeping
 
     request = sweeping.Request(
         patterns=patterns or [],

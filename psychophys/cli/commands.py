@@ -25,8 +25,11 @@ from psychophys.cli.found import print_findings
 from psychophys.cli.options import Asked
 from psychophys.learning.training import read_learned, trainings_in
 from psychophys.measurement.spec import plan
+from psychophys.observers.imports import import_modules
 from psychophys.observers.layers import default_modules, list_layers
-from psychophys.observers.observer import DEFAULT_MODEL, is_embedded, load_observer, pick_device
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL, is_embedded, make_jobs
+from psychophys.observers.observer import pick_device
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.summary import rank
 from psychophys.results.tables import FORMATS, check_output
@@ -34,7 +37,7 @@ from psychophys.results.thresholds import Results, concat, read
 from psychophys.stimuli import STIMULI, get_stimulus
 from psychophys.stimuli.sheet import contact_sheet
 from psychophys.sweeps.store import read_failures
-from psychophys.sweeps.tasks import Task, import_modules, make_jobs, measure_each
+from psychophys.sweeps.tasks import Task, measure_each
 
 
 @dataclass(frozen=True)

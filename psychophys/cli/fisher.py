@@ -17,13 +17,15 @@ from psychophys.cli.commands import Sink
 from psychophys.cli.display import number, print_skipped, progress_bar
 from psychophys.cli.options import Asked
 from psychophys.measurement.joint import DEFAULT_DIMENSIONS, Joint, plan_fisher, run_fisher
-from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
+from psychophys.observers.imports import import_modules
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL, Job, make_jobs
+from psychophys.observers.observer import pick_device
 from psychophys.plots.ellipses import check_ellipses, plot_ellipses
 from psychophys.plots.thresholds import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name
-from psychophys.sweeps.tasks import Job, import_modules, make_jobs
 
 Update = Callable[[str, int, int], None]
 

@@ -18,7 +18,9 @@ from psychophys.cli.commands import Sink, make_tasks, read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.cli.options import Asked
 from psychophys.noise.models import DIFFERENTIAL, NOISE
-from psychophys.observers.observer import DEFAULT_MODEL, load_observer, pick_device
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.observer import pick_device
 from psychophys.plots.psychometric import plot_psychometric
 from psychophys.plots.thresholds import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory

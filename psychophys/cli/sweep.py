@@ -16,6 +16,7 @@ from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.commands import make_tasks
 from psychophys.cli.display import print_failures, print_ranking
 from psychophys.cli.options import Asked
+from psychophys.observers.imports import import_modules
 from psychophys.observers.names import find_models, has_pretrained, read_names
 from psychophys.observers.observer import pick_device
 from psychophys.responses.memory import keep_freed_memory
@@ -24,7 +25,7 @@ from psychophys.sweeps.engines import ENGINES, Engine, Processes, Ray, Serial
 from psychophys.sweeps.forecast import estimate
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.sweep import State, Sweep, take_shard
-from psychophys.sweeps.tasks import Outcome, Task, import_modules
+from psychophys.sweeps.tasks import Outcome, Task
 
 SOME_FAILED = 3
 SHOWN = 20

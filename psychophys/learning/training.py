@@ -22,7 +22,8 @@ from psychophys.learning.modes import Modes, join, read_modes
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, save_learned
-from psychophys.observers.observer import observe_learned, pick_device
+from psychophys.observers.load import observe_learned
+from psychophys.observers.observer import pick_device
 from psychophys.results.tables import check_output
 from psychophys.results.thresholds import Results, concat, read
 

@@ -22,7 +22,9 @@ from psychophys.measurement.run import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement, Values, check, plan
 from psychophys.noise.models import Noise, Options, get_noise, rectified, squared_norm
 from psychophys.observers.layers import Layer, select_layers
-from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.observer import Observer, pick_device
 from psychophys.responses.several import ESTIMATORS
 from psychophys.results.algebra import correlations, pairs, symmetric, thresholds_alone, thresholds_joint
 from psychophys.results.matrices import FisherResults

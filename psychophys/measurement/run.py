@@ -19,7 +19,9 @@ from psychophys.measurement.batches import Progress, Sums, accumulate, out_of_me
 from psychophys.measurement.spec import Measurement, Values, check, plan, run_id
 from psychophys.measurement.thresholds import Done
 from psychophys.observers.layers import Layer, Selection, select_layers
-from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.observer import Observer, pick_device
 from psychophys.results.thresholds import Results
 from psychophys.stimuli import Stimulus
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import pickle
 import re
@@ -44,6 +45,25 @@ def load_checkpoint(create: Create, path: Path) -> tuple[nn.Module, str]:
     _fill(network, state, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return network, f"checkpoint: {path} sha256 {digest}"
+
+
+def find_checkpoints(pattern: str | Path) -> list[str]:
+    """The files that a path or glob pattern names, by the numbers in their names (2 before 10)."""
+    pattern = str(pattern)
+    if Path(pattern).is_file():
+        return [pattern]
+    if not glob.has_magic(pattern):
+        raise UsageError(f"checkpoint {pattern!r} is not a file", "Give the path of a weights file.")
+    files = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207
+    if not files:
+        raise UsageError(
+            f"no checkpoint matches {pattern!r}", "Quote the pattern, as in --checkpoint 'run/epoch_*.pth'."
+        )
+    return sorted(files, key=_natural)
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def step_of(path: str | Path) -> int | None:

@@ -1,15 +1,123 @@
-"""Which models a request names: timm's names and filters, files of names, and what is left out."""
+"""Which models are asked for: names are checked here, filters are expanded, files of names are read."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import timm
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.observers.observer import check_model_name, is_embedded, is_source
+from psychophys.observers.checkpoints import find_checkpoints
+from psychophys.observers.learned import is_learned
+from psychophys.observers.observer import DTYPES
+
+DEFAULT_MODEL = "tf_efficientnet_lite0"
+WEIGHTS = ("pretrained", "random", "shuffled")
+_SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One observer that is asked for: the arguments of :func:`psychophys.load_observer`.
+
+    Raises
+    ------
+    UsageError
+        When it is made, for a name that is not known or settings that exclude each other.
+    """
+
+    model: str
+    weights: str = "pretrained"
+    seed: int = 0
+    checkpoint: str | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise unknown("weights", self.weights, WEIGHTS)
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES)
+        if not -(2**63) <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed} cannot be used", "Give an integer of 64 bits, such as 0.")
+        if self.weights == "random" and self.checkpoint is not None:
+            raise UsageError(
+                f"random weights and checkpoint {self.checkpoint} exclude each other", "Give one."
+            )
+        _check_model(self.model)
+        if is_learned(self.model) and self.checkpoint is None:
+            raise UsageError(
+                f"model {self.model} without a checkpoint",
+                "Add --checkpoint FILE, written by `psychophys learn`.",
+            )
+
+    @property
+    def label(self) -> str:
+        """The observer in a few words."""
+        return f"{self.model} {Path(self.checkpoint).name if self.checkpoint else self.weights}"
+
+
+def make_jobs(
+    models: Sequence[str],
+    weights: Sequence[str] = ("pretrained",),
+    *,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    dtype: str = "float32",
+) -> list[Job]:
+    """Every model with every weights variant and every checkpoint.
+
+    Parameters
+    ----------
+    checkpoint
+        A file, or a glob pattern for several, which are put in the order of their steps.
+
+    Raises
+    ------
+    UsageError
+        For a name that is not known, or a pattern that matches no file.
+    """
+    files = [None] if checkpoint is None else find_checkpoints(checkpoint)
+    return [
+        Job(model, variant, seed, file, dtype) for model in models for variant in weights for file in files
+    ]
+
+
+def _check_model(model: str) -> None:
+    """Raise :class:`UsageError` unless ``model`` is a known name or a known kind of source."""
+    if not is_source(model):
+        _check_timm_name(model)
+        return
+    folder = model.removeprefix("local-dir:")
+    if folder != model and not Path(folder, "config.json").is_file():
+        raise UsageError(
+            f"local-dir {folder!r} has no config.json",
+            "Give a folder written by timm's save_for_hf: config.json and the weights.",
+        )
+
+
+@functools.cache  # A zoo asks for a model with several weights; what is unknown is not kept.
+def _check_timm_name(model: str) -> None:
+    architecture = model.partition(".")[0]
+    hint = "See `psychophys models`."
+    if not timm.is_model(architecture):
+        raise unknown("model", model, timm.list_models(), hint)
+    tags = timm.list_pretrained(architecture)
+    if "." in model and model not in tags:
+        raise unknown("tag in model", model, tags, hint)
+
+
+def is_source(model: str) -> bool:
+    """Whether the model is named by where it is from (``hf-hub:``, ``learned``), not by timm's name."""
+    return model.startswith(_SOURCES) or is_learned(model)
+
+
+def is_embedded(model: str) -> bool:
+    """Whether the model's weights come with the package."""
+    return model == DEFAULT_MODEL
 
 
 def find_models(
@@ -35,7 +143,6 @@ def find_models(
     found: list[str] = []
     for pattern in patterns:
         if is_source(pattern) or not _is_filter(pattern):
-            check_model_name(pattern)
             tags = timm.list_pretrained(pattern) if pretrained and timm.is_model(pattern) else []
             found += tags or [pattern]
             continue

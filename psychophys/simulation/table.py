@@ -20,7 +20,9 @@ from psychophys.measurement.batches import Progress
 from psychophys.measurement.run import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement, check, plan, restore
 from psychophys.observers.layers import Layer, select_layers
-from psychophys.observers.observer import DEFAULT_MODEL, Observer, load_observer, pick_device
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.observer import Observer, pick_device
 from psychophys.results.summary import run_name
 from psychophys.results.tables import Column, Table
 from psychophys.results.thresholds import Results

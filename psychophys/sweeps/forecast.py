@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from psychophys.measurement.batches import CPU_BATCH
 from psychophys.observers.learned import is_learned
-from psychophys.observers.names import has_pretrained
-from psychophys.observers.observer import is_embedded, is_source, pick_device
+from psychophys.observers.names import has_pretrained, is_embedded, is_source
+from psychophys.observers.observer import pick_device
 from psychophys.sweeps.tasks import Task
 
 INPUT_COST = 4000.0

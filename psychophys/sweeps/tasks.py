@@ -1,44 +1,25 @@
-"""One observer to measure, as plain data: what a sweep plans, names, sends to a worker and logs."""
+"""One measurement to make, as plain data: what a sweep plans, names, sends to a worker and logs."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import importlib
-import importlib.util
 import json
-import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
+from psychophys.base.errors import MeasurementError, PsychophysError
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
-from psychophys.observers.observer import check_learned, check_model_name, check_variant, load_observer
+from psychophys.observers.imports import import_modules
+from psychophys.observers.load import load
+from psychophys.observers.names import Job
 from psychophys.results.thresholds import Results
 
 Progress = Callable[[str, int, int], None]
 """Called with what is measured, the images done and the images in all."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One observer: the arguments of :func:`psychophys.load_observer`."""
-
-    model: str
-    weights: str = "pretrained"
-    seed: int = 0
-    checkpoint: str | None = None
-    dtype: str = "float32"
-
-    @property
-    def label(self) -> str:
-        """The observer in a few words."""
-        return f"{self.model} {Path(self.checkpoint).name if self.checkpoint else self.weights}"
 
 
 @dataclass(frozen=True)
@@ -103,104 +84,13 @@ class Outcome:
         return self.task.job
 
 
-def make_jobs(
-    models: Sequence[str],
-    weights: Sequence[str] = ("pretrained",),
-    *,
-    seed: int = 0,
-    checkpoint: str | Path | None = None,
-    dtype: str = "float32",
-) -> list[Job]:
-    """Every model with every weights variant and every checkpoint; names are checked.
-
-    Parameters
-    ----------
-    checkpoint
-        A file, or a glob pattern for several, which are put in the order of their steps.
-
-    Raises
-    ------
-    UsageError
-        For a name that is not known, or a pattern that matches no file.
-    """
-    for variant in weights:
-        check_variant(variant, seed, checkpoint, dtype)
-    for model in models:
-        check_model_name(model)
-        check_learned(model, checkpoint)
-    files = [None] if checkpoint is None else find_checkpoints(checkpoint)
-    return [
-        Job(model, variant, seed, file, dtype) for model in models for variant in weights for file in files
-    ]
-
-
-def find_checkpoints(pattern: str | Path) -> list[str]:
-    """The files that a path or glob pattern names, by the numbers in their names (2 before 10)."""
-    pattern = str(pattern)
-    if Path(pattern).is_file():
-        return [pattern]
-    if not glob.has_magic(pattern):
-        raise UsageError(f"checkpoint {pattern!r} is not a file", "Give the path of a weights file.")
-    files = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207
-    if not files:
-        raise UsageError(
-            f"no checkpoint matches {pattern!r}", "Quote the pattern, as in --checkpoint 'run/epoch_*.pth'."
-        )
-    return sorted(files, key=_natural)
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
-
-
-def import_modules(names: Sequence[str]) -> None:
-    """Import modules, or Python files by path, that register models with timm.
-
-    Raises
-    ------
-    UsageError
-        For one that cannot be imported.
-    """
-    for name in names:
-        try:
-            if name.endswith(".py"):
-                _import_file(Path(name))
-            else:
-                importlib.import_module(name)
-        except (Exception, SystemExit) as error:
-            raise UsageError(
-                f"cannot import {name!r}: {type(error).__name__}: {error}",
-                "Give a Python file or an importable module.",
-            ) from error
-
-
-def _import_file(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError("no such file")
-    if (namesake := sys.modules.get(path.stem)) is not None:
-        if Path(getattr(namesake, "__file__", None) or "").resolve() == path.resolve():
-            return
-        raise ImportError(f"there is another module {path.stem}; rename the file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    # Known by its name from here on, so that what it defines can be sent to other processes.
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[path.stem]
-        raise
-
-
 def attempt(task: Task, progress: Callable[[int, int], None] | None = None) -> Outcome:
     """Load and measure; whatever goes wrong becomes the outcome's error."""
     started = time.perf_counter()
     results, error = None, None
     try:
         import_modules(task.imports)
-        observer = load_observer(**asdict(task.job), device=task.device)
+        observer = load(task.job, task.device)
         results = run(task.measurement, observer, batch_size=task.batch_size, progress=progress)
     except PsychophysError as failure:
         error = failure

@@ -28,8 +28,8 @@ import psychophys
 from psychophys.cli import main
 from psychophys.cli.app import app
 from psychophys.learning import EXPERIMENTS
+from psychophys.observers.imports import import_modules
 from psychophys.sweeps.engines import Processes, Serial
-from psychophys.sweeps.tasks import import_modules
 
 TOY_MODELS = '''
 """Networks of a few weights: one as usual, one that sees nothing, one that gives infinity."""

@@ -32,7 +32,7 @@ from psychophys.learning.trends import (
     with_turns,
 )
 from psychophys.observers.learned import ARCHITECTURES, Described, dense, load_learned, save_learned
-from psychophys.observers.observer import observe_learned
+from psychophys.observers.load import observe_learned
 from psychophys.plots.learning import plot_learning
 from psychophys.results.thresholds import Results
 

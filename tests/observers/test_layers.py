@@ -23,7 +23,8 @@ from psychophys.observers.layers import (
     recording,
     select_layers,
 )
-from psychophys.observers.observer import Observer, load_observer
+from psychophys.observers.load import load_observer
+from psychophys.observers.observer import Observer
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from psychophys.base.errors import ModelError, PsychophysError, UsageError
-from psychophys.observers.observer import Observer, hash_weights, load_observer, pick_device, shuffle_weights
+from psychophys.observers.load import load_observer
+from psychophys.observers.observer import Observer, hash_weights, pick_device
+from psychophys.observers.shuffle import shuffle_weights
 
 SMALL = ("test_resnet", "test_vit", "test_convnext")
 
@@ -542,7 +544,7 @@ def test_a_local_folder_without_weights_is_refused(tmp_path: Path) -> None:
 _ASK = """
 import sys, time
 from psychophys.base.errors import PsychophysError
-from psychophys.observers.observer import load_observer
+from psychophys.observers.load import load_observer
 for model, weights in [request.split(",") for request in sys.argv[1:]]:
     started = time.perf_counter()
     try:

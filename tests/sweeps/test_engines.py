@@ -15,12 +15,13 @@ import pytest
 
 from psychophys.base.errors import UsageError
 from psychophys.measurement.spec import Measurement, plan
+from psychophys.observers.names import Job
 from psychophys.results.thresholds import concat, read
 from psychophys.stimuli import get_stimulus
 from psychophys.sweeps.engines import Engine, Processes, Ray, Serial
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.sweep import Sweep
-from psychophys.sweeps.tasks import Job, Outcome, Task
+from psychophys.sweeps.tasks import Outcome, Task
 
 ODD = str(Path(__file__).with_name("odd_models.py"))
 MODELS = ("test_resnet", "test_vit", "test_mambaout")

@@ -17,10 +17,11 @@ from inside import call_inside
 
 from psychophys.base.errors import UsageError
 from psychophys.measurement.spec import plan
+from psychophys.observers.names import Job
 from psychophys.results.thresholds import read
 from psychophys.sweeps.store import Store, read_failures
 from psychophys.sweeps.sweep import State, Sweep, take_shard
-from psychophys.sweeps.tasks import Job, Outcome, Task
+from psychophys.sweeps.tasks import Outcome, Task
 
 ODD = Path(__file__).with_name("odd_models.py")
 QUICK = ["--weights", "random", "--values", "4", "--phases", "1", "--device", "cpu"]

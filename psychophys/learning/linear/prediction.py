@@ -16,7 +16,7 @@ from psychophys.learning.linear.theory import Depth, get_depth, strength
 from psychophys.measurement.batches import respond
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.layers import select_layers
-from psychophys.observers.observer import observe_learned
+from psychophys.observers.load import observe_learned
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from typing import Protocol
 import torch
 
 from psychophys.base.errors import UsageError
+from psychophys.observers.imports import import_modules
 from psychophys.responses.memory import keep_freed_memory
-from psychophys.sweeps.tasks import Outcome, Task, attempt, import_modules
+from psychophys.sweeps.tasks import Outcome, Task, attempt
 
 Progress = Callable[[Task, int, int], None]
 """Called with a task, its images done and its images in all."""
