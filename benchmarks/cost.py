@@ -26,7 +26,8 @@ import pandas as pd
 import torch
 
 from psychophys import Observer, load_observer, plan, run
-from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH, render_block
+from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH
+from psychophys.measurement.blocks import render_block
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.observer import pick_device
 from psychophys.responses.memory import keep_freed_memory

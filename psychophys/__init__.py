@@ -12,64 +12,126 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.comparison.compare import compare
-    from psychophys.comparison.priors import Prior, list_priors, load_prior
+    from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
     from psychophys.comparison.priors.counting import image_statistics
     from psychophys.comparison.references import REFERENCES, Reference
-    from psychophys.learning import EXPERIMENTS, findings, learn
     from psychophys.learning.acuities import acuity
+    from psychophys.learning.experiments import EXPERIMENTS, findings, learn
     from psychophys.learning.modes import Modes, read_modes
     from psychophys.learning.training import Learned, read_learned
     from psychophys.learning.trends import Findings
+    from psychophys.measurement.front import measure
     from psychophys.measurement.joint import fisher_matrix
-    from psychophys.measurement.run import measure, run
-    from psychophys.measurement.spec import Measurement, plan
+    from psychophys.measurement.plan import plan
+    from psychophys.measurement.run import run
+    from psychophys.measurement.spec import Measurement
+    from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
     from psychophys.plots.learning import plot_learning
-    from psychophys.plots.thresholds import plot_comparison, plot_thresholds, save_figure
-    from psychophys.results.matrices import confusable
+    from psychophys.plots.style import save_figure
+    from psychophys.plots.thresholds import plot_comparison, plot_thresholds
+    from psychophys.results.matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
-    from psychophys.simulation.table import Simulations, check_results, simulate
+    from psychophys.simulation.check import check_results
+    from psychophys.simulation.run import simulate
+    from psychophys.simulation.table import Simulations
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
 
 _HOMES = {
-    "simulation.table": ("Simulations", "check_results", "simulate"),
-    "comparison.compare": ("compare",),
-    "base.errors": ("MeasurementError", "ModelError", "PsychophysError", "UsageError"),
-    "measurement.joint": ("fisher_matrix",),
-    "results.matrices": ("confusable",),
-    "learning": ("EXPERIMENTS", "findings", "learn"),
-    "learning.acuities": ("acuity",),
-    "learning.modes": ("Modes", "read_modes"),
-    "learning.training": ("Learned", "read_learned"),
-    "learning.trends": ("Findings",),
-    "measurement.run": ("measure", "run"),
-    "observers.load": ("load_observer",),
+    "base.errors": (
+        "MeasurementError",
+        "ModelError",
+        "PsychophysError",
+        "UsageError",
+    ),
+    "stimuli": (
+        "STIMULI",
+        "Parameter",
+        "Stimulus",
+        "with_images",
+    ),
     "observers.observer": ("Observer",),
-    "plots.thresholds": ("plot_comparison", "plot_thresholds", "save_figure"),
-    "plots.learning": ("plot_learning",),
-    "comparison.priors": ("Prior", "list_priors", "load_prior"),
-    "comparison.references": ("REFERENCES", "Reference"),
-    "results.thresholds": ("Results", "concat", "read"),
-    "measurement.spec": ("Measurement", "plan"),
-    "comparison.priors.counting": ("image_statistics",),
-    "stimuli": ("STIMULI", "Parameter", "Stimulus", "with_images"),
+    "observers.load": ("load_observer",),
+    "noise": (
+        "NOISE",
+        "Domain",
+        "Noise",
+        "Option",
+    ),
+    "measurement.spec": ("Measurement",),
+    "measurement.plan": ("plan",),
+    "measurement.run": ("run",),
+    "measurement.front": ("measure",),
+    "measurement.joint": ("fisher_matrix",),
+    "results.thresholds": (
+        "Results",
+        "concat",
+        "read",
+    ),
+    "results.matrices": (
+        "FisherResults",
+        "confusable",
+    ),
     "results.summary": ("summarize",),
+    "simulation.run": ("simulate",),
+    "simulation.check": ("check_results",),
+    "simulation.table": ("Simulations",),
+    "comparison.compare": ("compare",),
+    "comparison.priors": (
+        "PRIORS",
+        "Prior",
+        "list_priors",
+        "load_prior",
+    ),
+    "comparison.priors.counting": ("image_statistics",),
+    "comparison.references": (
+        "REFERENCES",
+        "Reference",
+    ),
+    "learning.experiments": (
+        "EXPERIMENTS",
+        "findings",
+        "learn",
+    ),
+    "learning.trends": ("Findings",),
+    "learning.training": (
+        "Learned",
+        "read_learned",
+    ),
+    "learning.modes": (
+        "Modes",
+        "read_modes",
+    ),
+    "learning.acuities": ("acuity",),
+    "plots.thresholds": (
+        "plot_comparison",
+        "plot_thresholds",
+    ),
+    "plots.style": ("save_figure",),
+    "plots.learning": ("plot_learning",),
 }
+"""Where public names are defined, in the order in which data flows."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "EXPERIMENTS",
+    "NOISE",
+    "PRIORS",
     "REFERENCES",
     "STIMULI",
+    "Domain",
     "Findings",
+    "FisherResults",
     "Learned",
     "Measurement",
     "MeasurementError",
     "ModelError",
     "Modes",
+    "Noise",
     "Observer",
+    "Option",
     "Parameter",
     "Prior",
     "PsychophysError",

@@ -100,20 +100,12 @@ class Registry(Mapping[str, T]):
         return found
 
     def find(self, wanted: str | T) -> T:
-        """The entry of that name, or the one given: :class:`UsageError` for a name that is not known.
-
-        One that is given must not pass for another: its name must be its own.
-        """
-        if isinstance(wanted, str):
-            if wanted not in self:
-                raise unknown(self.kind, wanted, self, self.hint)
-            return self[wanted]
-        if wanted.name in self and self[wanted.name] != wanted:
-            raise UsageError(
-                f"{self.kind} {wanted.name!r} is another one than that which comes along",
-                "Give yours a name of its own.",
-            )
-        return wanted
+        """The entry of that name, or the one given: :class:`UsageError` for a name that is not known."""
+        if not isinstance(wanted, str):
+            return wanted
+        if wanted not in self:
+            raise unknown(self.kind, wanted, self, self.hint)
+        return self[wanted]
 
 
 def _package(point: EntryPoint) -> str:

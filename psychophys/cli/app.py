@@ -179,9 +179,9 @@ def simulate(
       psychophys simulate --layers classifier --read-out trained --training-trials 200
     """
     from psychophys.cli import observing
-    from psychophys.simulation.trials import Experiment
+    from psychophys.simulation.trials import Procedure
 
-    experiment = Experiment(task, read_out, trials, training_trials, trial_seed)
+    experiment = Procedure(task, read_out, trials, training_trials, trial_seed)
     outputs = observing.Outputs(output, file_format, figure)
     observing.simulate(models or [], checkpoint, asked, experiment, check, outputs)
 

@@ -24,7 +24,7 @@ from psychophys.cli.display import (
 from psychophys.cli.found import print_findings
 from psychophys.cli.options import Asked
 from psychophys.learning.training import read_learned, trainings_in
-from psychophys.measurement.spec import plan
+from psychophys.measurement.plan import plan
 from psychophys.observers.imports import import_modules
 from psychophys.observers.layers import default_modules, list_layers
 from psychophys.observers.load import load_observer

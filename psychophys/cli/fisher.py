@@ -22,7 +22,7 @@ from psychophys.observers.load import load_observer
 from psychophys.observers.names import DEFAULT_MODEL, Job, make_jobs
 from psychophys.observers.observer import pick_device
 from psychophys.plots.ellipses import check_ellipses, plot_ellipses
-from psychophys.plots.thresholds import check_figure, save_figure
+from psychophys.plots.style import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name

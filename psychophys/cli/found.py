@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.display import number
-from psychophys.learning import findings
+from psychophys.learning.experiments import findings
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Findings
 
@@ -26,7 +26,7 @@ def print_findings(console: Console, learned: Learned) -> None:
     seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
     title = f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}"
     console.print(_table(title, found))
-    for sentence in found.sentences:
+    for sentence in found.conclusions:
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
 
 

@@ -14,7 +14,7 @@ from psychophys.base.errors import UsageError
 from psychophys.cli.commands import Sink
 from psychophys.cli.display import progress_bar
 from psychophys.cli.found import print_findings
-from psychophys.learning import get_experiment
+from psychophys.learning.experiments import EXPERIMENTS
 from psychophys.learning.training import (
     Learned,
     Training,
@@ -26,7 +26,7 @@ from psychophys.learning.training import (
 )
 from psychophys.observers.observer import pick_device
 from psychophys.plots.learning import plot_learning
-from psychophys.plots.thresholds import check_figure, save_figure
+from psychophys.plots.style import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.tables import check_output
 
@@ -116,7 +116,7 @@ class Outputs:
 
 def learn(name: str, given: dict[str, Any], manner: Manner, outputs: Outputs) -> None:
     """Train, write after each training, then print what the experiment comes to."""
-    experiment = get_experiment(name)
+    experiment = EXPERIMENTS.find(name)
     settings = experiment.settle(_known(given), manner.quick)
     pick_device(manner.device)
     if outputs.modes is not None and not experiment.has_modes:

@@ -22,7 +22,8 @@ from psychophys.comparison.references import REFERENCES
 from psychophys.learning.training import read_learned, trainings_in
 from psychophys.observers.observer import pick_device
 from psychophys.plots.learning import plot_learning
-from psychophys.plots.thresholds import check_figure, plot_comparison, plot_thresholds, save_figure
+from psychophys.plots.style import check_figure, save_figure
+from psychophys.plots.thresholds import plot_comparison, plot_thresholds
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.tables import FORMATS, check_output, dump_table, write_table
 
@@ -181,7 +182,7 @@ def _references() -> Table:
 
 
 def compare(path: Path, against: Against, seed: int, outputs: Outputs) -> None:
-    """Compare, write, and print tables and verdicts."""
+    """Compare, write, and print tables and conclusions."""
     outputs.check()
     against.check()
     results = read_rows(path)
@@ -208,7 +209,7 @@ def compare(path: Path, against: Against, seed: int, outputs: Outputs) -> None:
     for _, rows in found.groupby("run_id", sort=False):
         console.print(_comparison_table(rows))
     console.print(HUMAN_LEGEND if against.human else PRIOR_LEGEND, highlight=False)
-    for sentence in coding.verdicts(found):
+    for sentence in coding.conclusions(found):
         console.print(sentence, highlight=False, soft_wrap=True)
     for name in filter(None, (outputs.table if outputs.table != "-" else None, outputs.figure)):
         console.print(f"written: {name}", highlight=False, soft_wrap=True, markup=False)

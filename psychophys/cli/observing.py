@@ -17,16 +17,19 @@ from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.cli.commands import Sink, make_tasks, read_rows
 from psychophys.cli.display import number, progress_bar, wide_console
 from psychophys.cli.options import Asked
-from psychophys.noise.models import DIFFERENTIAL, NOISE
+from psychophys.noise.models import DIFFERENTIAL
+from psychophys.noise.table import NOISE
 from psychophys.observers.load import load_observer
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.observer import pick_device
 from psychophys.plots.psychometric import plot_psychometric
-from psychophys.plots.thresholds import check_figure, save_figure
+from psychophys.plots.style import check_figure, save_figure
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.results.summary import run_name
-from psychophys.simulation.table import Simulations, check_results, conclusions, join, run_simulation
-from psychophys.simulation.trials import Experiment
+from psychophys.simulation.check import check_results
+from psychophys.simulation.run import run_simulation
+from psychophys.simulation.table import Simulations, conclusions
+from psychophys.simulation.trials import Procedure
 
 Update = Callable[[str, int, int], None]
 
@@ -50,7 +53,7 @@ def simulate(
     names: list[str],
     checkpoint: str | None,
     asked: Asked,
-    experiment: Experiment,
+    experiment: Procedure,
     checked: Path | None,
     outputs: Outputs,
 ) -> None:
@@ -75,9 +78,9 @@ def simulate(
                 continue
             parts.append(part)
             if outputs.output != "-":
-                join(parts).write(outputs.output, outputs.file_format)
+                Simulations.join(parts).write(outputs.output, outputs.file_format)
     if parts:
-        _finish(console, join(parts), outputs, asked.quiet)
+        _finish(console, Simulations.join(parts), outputs, asked.quiet)
     if failed:
         raise typer.Exit(1)
 
@@ -96,7 +99,7 @@ def _simulate_each(
     names: list[str],
     checkpoint: str | None,
     asked: Asked,
-    experiment: Experiment,
+    experiment: Procedure,
     outputs: Outputs,
     progress: Update,
 ) -> Iterator[Simulations | PsychophysError]:
@@ -124,7 +127,7 @@ def _simulate_each(
 
 
 def _check(
-    path: Path, asked: Asked, experiment: Experiment, outputs: Outputs, progress: Update
+    path: Path, asked: Asked, experiment: Procedure, outputs: Outputs, progress: Update
 ) -> Iterator[Simulations | PsychophysError]:
     _refuse_others(asked)
     values = asked.measurement["values"]
@@ -136,7 +139,7 @@ def _check(
     _check_one(outputs, len(results.runs))
     yield check_results(
         results,
-        experiment=experiment,
+        procedure=experiment,
         layers=asked.measurement["layers"],
         values=values,
         device=asked.device,

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from torch import nn
 
 from psychophys.base.errors import PsychophysError, UsageError
+from psychophys.base.types import Array
 from psychophys.comparison.correlation import FEWEST_VALUES, compare_with_prior
 from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
 from psychophys.comparison.priors import Density, Prior, load_prior
@@ -23,11 +23,10 @@ from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
 from psychophys.results.thresholds import Results
 
-Array = NDArray[np.float64]
 PIXELS = "pixels"
 DEFAULT_PRIOR = "imagenet-sample"
 GOOD_R, GOOD_P = 0.5, 0.05
-"""From where on a layer is said to go with the prior: in the words of :func:`verdicts` only."""
+"""From where on a layer is said to go with the prior: in the words of :func:`conclusions` only."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension"]
 
 
@@ -201,7 +200,7 @@ def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
     return np.asarray(table.to_pandas()["sensitivity"], dtype=float)
 
 
-def verdicts(comparison: pd.DataFrame) -> list[str]:
+def conclusions(comparison: pd.DataFrame) -> list[str]:
     """A sentence or two for each run, of no more than the numbers say."""
     said = []
     for _, group in comparison.groupby("run_id", sort=False):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from psychophys.base.types import Array
+
 REPLICATES = 1000
 INTERVAL_PERCENT = (2.5, 97.5)
 FEWEST_VALUES = 6

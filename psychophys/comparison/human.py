@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
 from psychophys.comparison.priors import Density
-from psychophys.comparison.references import Reference, get_reference
+from psychophys.comparison.references import Reference, reference_for
 from psychophys.results.thresholds import Results
 
-Array = NDArray[np.float64]
 PIXELS_PER_DEGREE = 100.0
 FEWEST_FREQUENCIES = 3
 _OBSERVER = ("model", "weights", "seed", "source", "sha256", "input_size", "mean", "std", "dtype", "images")
@@ -72,7 +70,7 @@ def match(results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE) -> lis
     functions: dict[str, list[tuple[pd.DataFrame, Mapping[str, Any]]]] = {}
     for run_id, rows in frame.groupby("run_id", sort=False):
         record, first = results.runs[str(run_id)], rows.iloc[0]
-        reference = get_reference(first["dimension"], first["stimulus"])
+        reference = reference_for(first["dimension"], first["stimulus"])
         if reference.axis == reference.dimension:
             found.append(_matched(rows, reference, (record,)))
         else:
@@ -117,4 +115,4 @@ def _function(runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_deg
     run_id = by_frequency[ordered[0]][0]["run_id"].iloc[0]
     parts = [by_frequency[f][0].assign(value=f, run_id=run_id) for f in ordered]
     records = tuple(by_frequency[f][1] for f in ordered)
-    return _matched(pd.concat(parts), get_reference(first["dimension"], first["stimulus"]), records)
+    return _matched(pd.concat(parts), reference_for(first["dimension"], first["stimulus"]), records)

@@ -9,14 +9,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
 from psychophys.base.errors import UsageError
-from psychophys.comparison.priors.table import wei_stocker_2015
+from psychophys.base.registry import Registry
+from psychophys.base.types import Array
+from psychophys.comparison.priors.literature import wei_stocker_2015
 from psychophys.stimuli.color import hsv_to_rgb, rgb_to_lch
 
-Array = NDArray[np.float64]
 HUE_STEP_DEG = 1e-3
 """Between the two colours whose difference gives a rate: small beside the ring, large beside rounding."""
 
@@ -140,9 +140,9 @@ def _lab(hue_deg: Array, parameters: Mapping[str, float]) -> Array:
 
 _GABORS = ("grating", "gabor", "gabor-benjamin2022")
 
-REFERENCES: dict[str, Reference] = {
-    reference.dimension: reference
-    for reference in (
+REFERENCES = Registry(
+    "human reference",
+    (
         Reference(
             name="wei-stocker-2015",
             summary="the oblique effect of an efficient code: oblique thresholds twice the cardinal ones",
@@ -195,14 +195,17 @@ REFERENCES: dict[str, Reference] = {
             reads=("saturation", "value", "lightness", "chroma"),
             rate=hue_rate,
         ),
-    )
-}
+    ),
+    offers=Reference,
+    group="psychophys.references",
+    hint="See `psychophys priors`.",
+)
 
 
-def get_reference(dimension: str, stimulus: str) -> Reference:
-    """The reference for a dimension of a stimulus; :class:`UsageError` if there is none."""
-    found = REFERENCES.get(dimension)
-    if found is None or stimulus not in found.stimuli:
-        known = "; ".join(f"{name} ({', '.join(r.stimuli)})" for name, r in REFERENCES.items())
-        raise UsageError(f"there is no human reference for {dimension} of {stimulus}", f"There is: {known}.")
-    return found
+def reference_for(dimension: str, stimulus: str) -> Reference:
+    """The first reference for a dimension of a stimulus; :class:`UsageError` if there is none."""
+    for reference in REFERENCES.values():
+        if reference.dimension == dimension and stimulus in reference.stimuli:
+            return reference
+    known = "; ".join(f"{r.dimension} ({', '.join(r.stimuli)})" for r in REFERENCES.values())
+    raise UsageError(f"there is no human reference for {dimension} of {stimulus}", f"There is: {known}.")

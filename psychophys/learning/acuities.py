@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
+from psychophys.base.types import Array
 from psychophys.learning.trends import interval
 from psychophys.results.thresholds import Results
 
-Array = NDArray[np.float64]
 FEWEST_STEPS = 3
 """At which acuity must be known for a power law."""
 CRITERION = 2.0

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from psychophys.base.errors import MeasurementError, UsageError
-from psychophys.learning.modes import Modes, join, read_modes
+from psychophys.base.types import Progress
+from psychophys.learning.modes import Modes, read_modes
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, save_learned
@@ -27,7 +28,6 @@ from psychophys.observers.observer import pick_device
 from psychophys.results.tables import check_output
 from psychophys.results.thresholds import Results, concat, read
 
-Progress = Callable[[int, int], None]
 Advance = Callable[[int], None]
 """Called with the steps done since it was called last."""
 BATCH = 256
@@ -206,7 +206,7 @@ def _learn(training: Training, device: torch.device, folder: Path | None, advanc
             half_times = end.value
             break
         parts.append(_measure(training, snapshot, device, folder, started))
-    modes = join([])
+    modes = Modes.join([])
     if half_times is not None:
         name = training.identifier
         record = {**training.record, **half_times.notes, "seconds": round(time.perf_counter() - started, 3)}
@@ -251,17 +251,17 @@ def _finished(training: Training, previous: Learned, folder: Path | None) -> Lea
     kept = table.filter(pc.is_in(table["run_id"], pa.array(list(runs), pa.string())))
     if set(kept["step"].to_pylist()) != set(training.steps):
         return None
-    if training.has_modes and name not in previous.modes.trainings:
+    if training.has_modes and name not in previous.modes.runs:
         return None
     if folder is not None:
         # The table names the weights that were measured: they must be those that are asked for.
         wanted = {str(training.checkpoint(folder, step)) for step in training.steps}
         if set(kept["checkpoint"].to_pylist()) != wanted or not all(map(Path.is_file, map(Path, wanted))):
             return None
-    modes = join([])
+    modes = Modes.join([])
     if training.has_modes:
         own = previous.modes.table.filter(pc.equal(previous.modes.table["training_id"], name))
-        modes = Modes(own, {name: previous.modes.trainings[name]})
+        modes = Modes(own, {name: previous.modes.runs[name]})
     return Learned(training.experiment, Results(kept, runs), modes)
 
 
@@ -270,7 +270,7 @@ def _joined(trainings: Sequence[Training], parts: Mapping[str, Learned]) -> Lear
     return Learned(
         trainings[0].experiment,
         concat(part.thresholds for part in every),
-        join(part.modes for part in every),
+        Modes.join(part.modes for part in every),
     )
 
 
@@ -298,7 +298,7 @@ def read_learned(path: str | Path, modes: str | Path | None = None) -> Learned:
     (name,) = names
     needed = any(one.get("has_modes") for one in thresholds.runs.values())
     file = modes_beside(path) if modes is None else Path(modes)
-    return Learned(name, thresholds, read_modes(file) if needed else join([]))
+    return Learned(name, thresholds, read_modes(file) if needed else Modes.join([]))
 
 
 def trainings_in(results: Results) -> set[str]:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from psychophys.base.types import Array
 from psychophys.results.indices import cardinal_oblique_ratio
 from psychophys.results.thresholds import Results
 
-Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 WIDEST_DEG = 90.0
 """Interval of a turn from which nothing is known of its direction: orientations repeat after 180."""
@@ -31,7 +30,7 @@ class Findings:
     ----------
     table
         A row for each line that is told; ``x_low`` and ``x_high`` are the ends of the interval of ``x``.
-    sentences
+    conclusions
         What it means.
     trend
         ``model, seed, step, index``: one number for each network and step.
@@ -47,7 +46,7 @@ class Findings:
 
     title: str
     table: pd.DataFrame
-    sentences: list[str]
+    conclusions: list[str]
     trend: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["model", "seed", "step", "index"])
     )

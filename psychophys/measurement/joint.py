@@ -6,31 +6,33 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from psychophys.base.errors import PsychophysError, UsageError
-from psychophys.measurement.batches import Progress, Span, block_parameters, run_blocks
-from psychophys.measurement.run import about, failure, identify, provenance
-from psychophys.measurement.spec import Measurement, Values, check, plan
-from psychophys.noise.models import Noise, Options, get_noise, rectified, squared_norm
+from psychophys.base.types import Array, Progress
+from psychophys.measurement.batches import run_blocks
+from psychophys.measurement.blocks import block_parameters
+from psychophys.measurement.front import enter, takes_options
+from psychophys.measurement.plan import check_size, plan
+from psychophys.measurement.record import about, failure, identify, provenance
+from psychophys.measurement.spec import Measurement
+from psychophys.measurement.sums import Span
+from psychophys.noise.models import squared_norm
+from psychophys.noise.table import NOISE
 from psychophys.observers.layers import Layer, select_layers
-from psychophys.observers.load import load_observer
 from psychophys.observers.names import DEFAULT_MODEL
-from psychophys.observers.observer import Observer, pick_device
-from psychophys.responses.several import ESTIMATORS
+from psychophys.observers.observer import Observer
+from psychophys.responses.estimators import ESTIMATORS, Estimator
 from psychophys.results.algebra import correlations, pairs, symmetric, thresholds_alone, thresholds_joint
 from psychophys.results.matrices import FisherResults
-from psychophys.stimuli import Stimulus
 
-Array = NDArray[np.float64]
 DEFAULT_DIMENSIONS = ("orientation", "frequency")
 SINGULAR = 1000.0
 """Eigenvalue of the correlations, in spacings of the numbers at 1, that cannot be told from 0."""
@@ -80,29 +82,14 @@ class Joint:
         return np.asarray(ordered.reshape(-1, len(self.points), *numbers.shape[2:]).mean(axis=0))
 
 
+@takes_options("dimension", "confidence", "precision")
 def fisher_matrix(
     model: str | Observer = DEFAULT_MODEL,
     dimensions: Sequence[str] = DEFAULT_DIMENSIONS,
     *,
-    stimulus: str | Stimulus | None = None,
-    weights: str = "pretrained",
-    seed: int = 0,
-    checkpoint: str | Path | None = None,
-    values: Values = None,
-    parameters: Mapping[str, Values] | None = None,
-    layers: str | Sequence[str] = "default",
-    estimator: str | None = None,
-    step: float | None = None,
-    noise: str | None = None,
-    noise_level: float | None = None,
-    noise_options: Mapping[str, float] | None = None,
-    dprime: float = 1.0,
-    preset: str | None = None,
-    images: Sequence[str | Path] = (),
-    device: str = "auto",
-    dtype: str = "float32",
     batch_size: int | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> FisherResults:
     """Measure the Fisher matrix of every chosen layer of a model, J_ij = dr/di . dr/dj / sigma^2.
 
@@ -112,19 +99,14 @@ def fisher_matrix(
         A name for :func:`psychophys.load_observer`, or an :class:`psychophys.Observer`.
     dimensions
         Two or more parameters of the stimulus.
-    values
-        Where the first dimension is measured; the others are measured at the values that ``parameters``
-        has for them, by default the stimulus's own. All combinations are points of their own.
-    parameters
-        Of the other parameters, all combinations are averaged over: J is, before it is inverted.
-    step
-        Half-width of central differences along the first dimension; the others have their own.
-    stimulus, layers, estimator, noise, noise_level, noise_options, dprime, preset, images
-        See :func:`psychophys.plan`; the noise must be independent between units.
-    weights, seed, checkpoint, device, dtype
-        See :func:`psychophys.load_observer`; an ``Observer`` brings its own.
     batch_size, progress
         See :func:`psychophys.measure`.
+    **options
+        As for :func:`psychophys.measure`, except ``dimension``, ``confidence`` and ``precision``. ``values``
+        are of the first dimension; the others are measured at the values that ``parameters`` has for them,
+        by default the stimulus's own, and all combinations are points of their own. Over the other
+        parameters J is averaged before it is inverted. ``step`` is along the first dimension; the others
+        have their own. The noise must be independent between units.
 
     Returns
     -------
@@ -145,20 +127,8 @@ def fisher_matrix(
     >>> table.to_pandas()[["dimension_i", "dimension_j", "correlation"]].shape
     (12, 3)
     """
-    settings = {
-        "stimulus": stimulus, "values": values, "parameters": parameters, "layers": layers,
-        "estimator": estimator, "step": step, "noise": noise, "noise_level": noise_level,
-        "noise_options": noise_options, "dprime": dprime, "preset": preset, "images": images,
-    }  # fmt: skip
-    joint = plan_fisher(dimensions, **settings)
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"batch size {batch_size}", "Give one or more.")
-    if isinstance(model, str):
-        chosen = pick_device(device)
-        model = load_observer(
-            model, weights=weights, seed=seed, checkpoint=checkpoint, device=chosen, dtype=dtype
-        )
-    return run_fisher(joint, model, batch_size=batch_size, progress=progress)
+    joint, observer = enter(model, partial(plan_fisher, dimensions), options, batch_size)
+    return run_fisher(joint, observer, batch_size=batch_size, progress=progress)
 
 
 def plan_fisher(dimensions: Sequence[str] = DEFAULT_DIMENSIONS, **settings: Any) -> Joint:
@@ -189,17 +159,19 @@ def plan_fisher(dimensions: Sequence[str] = DEFAULT_DIMENSIONS, **settings: Any)
 
 
 def _check(measurement: Measurement) -> None:
-    if not get_noise(measurement.noise).independent:
+    if not measurement.noise.method.is_independent:
         raise UsageError(
-            f"{measurement.noise} noise is of one dimension", "Use relative, gaussian or poisson noise."
+            f"{measurement.noise.name} noise is of one dimension",
+            f"Use {' or '.join(n.name for n in NOISE.values() if n.method.is_independent)} noise.",
         )
-    if measurement.noise_options["differential"]:
+    if measurement.setting.differential:
         raise UsageError(
             "differential correlations are along one dimension", "Leave the option differential out."
         )
-    if measurement.estimator not in ESTIMATORS:
+    if measurement.estimator.several is None:
         raise UsageError(
-            f"estimator {measurement.estimator} follows one dimension", "Use --estimator jvp or central."
+            f"estimator {measurement.estimator.name} follows one dimension",
+            f"Use --estimator {' or '.join(e.name for e in ESTIMATORS.values() if e.several)}.",
         )
 
 
@@ -208,7 +180,7 @@ def run_fisher(
 ) -> FisherResults:
     """Measure an observer as planned: see :func:`fisher_matrix`."""
     measurement = joint.measurement
-    check(measurement, min(observer.input_size))
+    check_size(measurement, min(observer.input_size))
     started = time.perf_counter()
     try:
         selection = select_layers(observer, measurement.layers)
@@ -226,7 +198,7 @@ def run_fisher(
     rows = []
     for layer in selection.layers:
         shared = about(measurement, observer, layer, identifier)
-        shared |= {"n_samples": joint.n_samples, "estimator": estimator}
+        shared |= {"n_samples": joint.n_samples, "estimator": estimator.name}
         rows += [{**shared, **row} for row in _rows(joint, *sums.matrices(layer), tolerance)]
     record = provenance(measurement, observer, selection, estimator, time.perf_counter() - started)
     record |= {"dimensions": list(joint.dimensions), "units": list(joint.units)}
@@ -251,10 +223,10 @@ class _Sums:
         self.products = {layer.name: np.zeros((*shape, n_pairs)) for layer in layers}
         self.response = {layer.name: np.zeros(shape) for layer in layers}
 
-    def add(self, block: Span, estimator: str) -> None:
+    def add(self, block: Span, estimator: Estimator) -> None:
         """Measure a block of samples and values."""
         measurement, observer, dimensions = self.joint.measurement, self.observer, self.joint.dimensions
-        noise, options = get_noise(measurement.noise), measurement.noise_options
+        setting = measurement.setting
         samples = measurement.samples[block[0]]
         values = torch.tensor(measurement.values[block[1]], dtype=observer.dtype, device=observer.device)
         grid = values.repeat(len(samples), 1)
@@ -268,10 +240,10 @@ class _Sums:
 
         def receive(name: str, response: Tensor, tangents: Tensor) -> None:
             if name in found:
-                found[name].append((squared_norm(response), products(noise, options, response, tangents)))
+                found[name].append((squared_norm(response), setting.products(response, tangents)))
 
-        measure = ESTIMATORS[estimator]
-        widths = np.array(measure(observer, self.layers, draw, points, self.joint.steps, receive))
+        assert estimator.several is not None  # Checked when it was planned.
+        widths = np.array(estimator.several(observer, self.layers, draw, points, self.joint.steps, receive))
         scale = np.array([widths[i] * widths[j] for i, j in pairs(len(dimensions))])
         for name, parts in found.items():
             norms, j = (torch.cat(part).cpu().double().numpy() for part in zip(*parts, strict=True))
@@ -282,7 +254,7 @@ class _Sums:
         """J of a layer at every point, (points, n, n), and whether all responses were finite."""
         measurement = self.joint.measurement
         square = float(self.response[layer.name].mean()) / layer.n_features
-        variance = get_noise(measurement.noise).scale(measurement.noise_level, float(np.sqrt(square)))
+        variance = measurement.setting.variance(float(np.sqrt(square)))
         unit = self.joint.averaged(self.products[layer.name])
         with np.errstate(divide="ignore", invalid="ignore"):
             j = np.where(variance == 0, 0.0, unit / variance)
@@ -293,28 +265,14 @@ def _column(value: Tensor | float, grid: Tensor) -> Tensor:
     return value if isinstance(value, Tensor) else torch.full_like(grid, value).flatten()
 
 
-def products(noise: Noise, options: Options, response: Tensor, tangents: Tensor) -> Tensor:
-    """J_ij of each image at unit noise: (N, F), (n, N, F) -> (N, pairs of n), NaN where noise refuses."""
-    refused = None
-    if noise.unit_variance is not None:
-        response, tangents = rectified(options, response, tangents)
-        refused = (response < 0).any(dim=1, keepdim=True)
-        tangents = tangents * noise.unit_variance(response, options).rsqrt()
-    dots = [
-        squared_norm(tangents[i]) if i == j else torch.linalg.vecdot(tangents[i], tangents[j])
-        for i, j in pairs(len(tangents))
-    ]
-    found = torch.stack(dots, dim=1)
-    return found if refused is None else torch.where(refused, torch.nan, found)
-
-
 def _rows(joint: Joint, information: Array, finite: bool, tolerance: float) -> list[dict[str, Any]]:
     """The columns of the table that are computed, for every point and pair."""
     dprime = joint.measurement.dprime
     known = correlations(information)
     alone = thresholds_alone(information, dprime)
     together = thresholds_joint(information, dprime, tolerance)
-    refused = "negative" if joint.measurement.noise == "poisson" and finite else "not_finite"
+    domain = joint.measurement.noise.domain
+    refused = domain.status if domain is not None and finite else "not_finite"
     rows = []
     for k, point in enumerate(joint.points):
         at = " ".join(f"{name}={value:g}" for name, value in zip(joint.dimensions, point, strict=True))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from psychophys.measurement.batches import Sums
+from psychophys.base.types import Array
 from psychophys.measurement.intervals import halves_error, interval, resampling_weights
 from psychophys.measurement.spec import Measurement
-from psychophys.noise.models import get_noise, saturated, threshold
+from psychophys.measurement.sums import Sums
+from psychophys.noise.models import threshold
 from psychophys.observers.layers import Layer
 from psychophys.results.indices import INDICES
 
-Array = NDArray[np.float64]
 FEWEST_LEVELS = 6
 """Of a nuisance parameter, from which there are intervals: fewer do not hold what they promise."""
 PRECISE_LEVELS = 8
@@ -38,8 +37,7 @@ class Done:
 
     @cached_property
     def _weights(self) -> Array | None:
-        # Under empirical noise the samples are the noise.
-        if self.measurement.noise == "empirical" or self._levels < FEWEST_LEVELS:
+        if not self.measurement.noise.method.has_intervals or self._levels < FEWEST_LEVELS:
             return None
         return resampling_weights(self._counts, self.measurement.nuisance)
 
@@ -67,19 +65,11 @@ class Done:
 
     def _information(self, layer: Layer, weights: Array) -> Array:
         """The same for rows of weights over the samples: (B, S) -> (B, K)."""
-        noise, level = get_noise(self.measurement.noise), self.measurement.noise_level
-        unit = self.sums.information[layer.name]
+        setting = self.measurement.setting
         square = (weights @ self.sums.response[layer.name]).mean(axis=1) / layer.n_features
-        variance = np.array([noise.scale(level, float(np.sqrt(s))) for s in square])[:, None]
-        epsilon = self.measurement.noise_options["differential"]
+        variance = np.array([setting.variance(float(np.sqrt(s))) for s in square])[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self.measurement.noise == "empirical":
-                j = saturated(unit.mean(axis=0) / variance, epsilon)
-            elif epsilon:
-                pairs = zip(weights, variance, strict=True)
-                j = np.stack([row @ saturated(unit / own, epsilon) for row, own in pairs])
-            else:
-                j = weights @ unit / variance
+            j = setting.noise.method.average(setting, self.sums.information[layer.name], weights, variance)
             # A layer that is silent tells nothing; one that is not finite stays so.
             return np.asarray(np.where(variance == 0, 0.0, j))
 
@@ -115,12 +105,8 @@ class Done:
         j = self.information(layer)
         limits = threshold(j.clip(min=0), self.measurement.dprime)
         low, high = self.interval(layer) or (None, None)
-        retained = gap = None
-        if self.sums.pixels is not None:
-            pixels = self.sums.pixels.mean(axis=0)
-            retained = np.divide(j, pixels, out=np.zeros_like(j), where=pixels > 0)
-            gap = self.sums.gap[layer.name].max(axis=0)
-        status = self._status(layer, j, gap)
+        columns = self.measurement.noise.method.columns(self.sums.of(layer.name), j)
+        status = self._status(layer, j, columns)
         rms = self.response_rms(layer)
         return [
             {
@@ -130,24 +116,22 @@ class Done:
                 "threshold": float(limits[k]),
                 "threshold_low": None if low is None else float(low[k]),
                 "threshold_high": None if high is None else float(high[k]),
-                "retained_information": None if retained is None else float(retained[k]),
-                "solver_gap": None if gap is None else float(gap[k]),
+                **{name: float(column[k]) for name, column in columns.items()},
                 "response_rms": rms,
                 "status": status,
             }
             for k, value in enumerate(self.measurement.values)
         ]
 
-    def _status(self, layer: Layer, j: Array, gap: Array | None) -> str:
-        if self.measurement.noise == "poisson" and np.isnan(self.sums.information[layer.name]).any():
-            return "negative" if np.isfinite(self.sums.response[layer.name]).all() else "not_finite"
+    def _status(self, layer: Layer, j: Array, columns: Mapping[str, Array]) -> str:
+        noise, kept = self.measurement.noise, self.sums.of(layer.name)
+        if noise.domain is not None and np.isnan(kept["information"]).any():
+            return noise.domain.status if np.isfinite(kept["response"]).all() else "not_finite"
         if not np.isfinite(j).all():
             return "not_finite"
         if not j.any():
             return "insensitive"
-        if gap is not None and (gap > self.measurement.noise_options["tolerance"]).any():
-            return "not_converged"
-        return "ok"
+        return noise.method.status(self.measurement.noise_options, columns)
 
     @cached_property
     def indices(self) -> dict[str, dict[str, list[float | None]]]:
@@ -175,8 +159,7 @@ class Done:
         return found
 
     def _halves_error(self, layer: Layer) -> Array | None:
-        unit = self.sums.information[layer.name]
-        if self.measurement.noise != "empirical":
-            return halves_error(unit, self._counts, self.measurement.nuisance)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.abs(np.log(unit[0] / self.sums.half[layer.name][0])) / 2)
+        own = self.measurement.noise.method.error_of_halves(self.sums.of(layer.name))
+        if own is not None:
+            return own
+        return halves_error(self.sums.information[layer.name], self._counts, self.measurement.nuisance)

@@ -1,17 +1,26 @@
-"""Linear Fisher information of an observer who does not know the nuisance parameters.
+"""Linear Fisher information of a read-out that does not know the nuisance parameters.
 
 The covariance C of responses over nuisance samples is noise, on top of the layer's own. There are far
-fewer samples than units, so everything is computed from inner products between samples. NumPy alone.
+fewer samples than units, so everything is computed from inner products between samples.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-Array = NDArray[np.float64]
+from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.base.types import Array
+from psychophys.noise.models import Method, Options, Quantities, Setting, squared_norm, wide
+from psychophys.observers.layers import Layer
+from psychophys.responses.memory import out_of_memory
+from psychophys.responses.presentation import Presentation
+
 Places = NDArray[np.intp]
 RANK_TOLERANCE = 1e-10
 FOLDS = 5
@@ -111,3 +120,79 @@ def _forms(products: Products, fitted: Places, added: Regularity, ddof: int) -> 
     if own > 0:
         forms += (products.tt - along @ along.T) / own
     return np.asarray(forms)
+
+
+class Empirical(Method):
+    """The covariance over nuisance samples is noise, so that a block is one value in all of them."""
+
+    def check_layers(self, options: Options, layers: Sequence[Layer], n_samples: int) -> None:
+        """A covariance that is inverted as it is needs more samples than units."""
+        if options["shrinkage"] > 0 or options["response"] > 0:
+            return
+        units = max(layer.n_features for layer in layers)
+        # It is fitted to three fifths of the samples, and for a check to those of half.
+        least = 4 * (units + 4)
+        if n_samples < least:
+            raise UsageError(
+                f"empirical noise with response 0 and shrinkage 0, {n_samples} samples and {units:,} units",
+                f"Give {least:,} samples or more, fewer --layers, or response=0.1.",
+            )
+
+    def block(self, setting: Setting, shown: Presentation) -> Quantities:
+        """J over all samples, and over every second one."""
+        parts: dict[str, list[tuple[Tensor, Tensor]]] = {layer.name: [] for layer in shown.layers}
+        squares: dict[str, Array] = {}
+        products: dict[str, Products] = {}
+
+        def receive(name: str, r: Tensor, change: Tensor | None) -> None:
+            parts[name].append((r, torch.zeros_like(r) if change is None else change))
+            if sum(len(part) for part, _ in parts[name]) == shown.n_samples:
+                squares[name] = shown.table(squared_norm(torch.cat([a for a, _ in parts[name]])))
+                products[name] = products_of(parts.pop(name))
+
+        try:
+            width = shown.respond(receive)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise MeasurementError(
+                f"out of memory with {shown.n_samples} images at once, as empirical noise shows them",
+                "Give fewer phases or images, or another --device.",
+            ) from error
+        added = Regularity(setting.options["response"], setting.options["shrinkage"])
+        groups, drawn = shown.nuisance.groups, shown.nuisance.drawn
+        kept: Quantities = {"information": {}, "response": squares, "half": {}}
+        for name, of in products.items():
+            every = [linear_information(of.of(rows), added, drawn=drawn) for rows in groups]
+            half = [linear_information(of.of(rows[::2]), added, drawn=drawn) for rows in groups]
+            kept["information"][name] = np.full(shown.shape, np.mean(every) / width**2)
+            kept["half"][name] = np.full(shown.shape, np.mean(half) / width**2)
+        return kept
+
+    def average(self, setting: Setting, unit: Array, _weights: Array, variance: Array) -> Array:
+        """J of all samples: they are the noise, and are not weighted."""
+        return setting.saturated(unit.mean(axis=0) / variance)
+
+    def error_of_halves(self, kept: Mapping[str, Array]) -> Array | None:
+        """From J of every second sample."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.abs(np.log(kept["information"][0] / kept["half"][0])) / 2)
+
+
+def products_of(parts: Sequence[tuple[Tensor, Tensor]]) -> Products:
+    """Inner products of responses and derivatives that came in parts, (rows, F) each."""
+    r, t = (wide(torch.cat(part)) for part in zip(*parts, strict=True))
+    mean_square = float(r.square().mean())
+    r = r - r.mean(dim=0)
+    rr, tr, tt = ((a @ b.T).cpu().double().numpy() for a, b in ((r, r), (t, r), (t, t)))
+    return Products(rr, tr, tt, mean_square, r.shape[1])
+
+
+EMPIRICAL = Empirical(
+    estimators=("jvp", "central"),
+    keeps=("half",),
+    shows_all_samples=True,
+    fewest_samples=6,  # For a covariance, and one of half of them.
+    has_intervals=False,
+    is_estimate=True,
+)

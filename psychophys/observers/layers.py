@@ -19,7 +19,7 @@ _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 SHELL_SHARE = 0.9
 """A module that holds more of the parameters is the network itself in a shell."""
-Receive = Callable[[str, Tensor], None]
+ReceiveOutput = Callable[[str, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def first_tensor(output: Any) -> Tensor | None:
 
 
 @contextmanager
-def recording(model: nn.Module, modules: Sequence[str], receive: Receive) -> Iterator[None]:
+def recording(model: nn.Module, modules: Sequence[str], receive: ReceiveOutput) -> Iterator[None]:
     """Call ``receive(layer name, output)`` whenever one of the modules answers.
 
     The output is handed over inside the forward pass, before a later in-place operation can

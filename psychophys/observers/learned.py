@@ -113,7 +113,7 @@ def _match(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 def _checked(record: Any) -> Described:
     """The description in a file that anyone may have written; ValueError and the like if it is none."""
     name, step = record["name"], record["step"]
-    size, mean, std = (tuple(record[key]) for key in ("input_size", "mean", "std"))
+    mean, std, size = (tuple(record[key]) for key in ("mean", "std", "input_size"))
     whole = [record["seed"], *size, *([] if step is None else [step])]
     good = (
         isinstance(name, str)

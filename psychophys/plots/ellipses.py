@@ -7,14 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
-from psychophys.plots.thresholds import DEPTH_MAP, MOST_RUNS, STYLE, WIDTH_INCHES
+from psychophys.base.types import Array
+from psychophys.plots.style import DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.thresholds import MOST_RUNS
 from psychophys.results.matrices import FisherResults, Stack, stacks
 from psychophys.results.summary import run_name
 
-Array = NDArray[np.float64]
 MOST_LAYERS = 8
 COLUMNS = 4
 FILL = 0.45

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from psychophys.base.errors import UsageError
-from psychophys.learning import findings
 from psychophys.learning.acuities import acuity, power_law
+from psychophys.learning.experiments import findings
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Curve, Findings, curves, share
-from psychophys.plots.thresholds import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.style import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
 
 MOST_COLUMNS = 4
 SHOWN_MODES = (1, 2, 3, 5, 10, 20)

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from psychophys.base.errors import MeasurementError
-from psychophys.plots.thresholds import DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.style import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.results.summary import run_name
-from psychophys.simulation.psychometrics import Fit, get_task
+from psychophys.simulation.psychometrics import TASKS, Fit
 from psychophys.simulation.table import Simulations
 
 MOST_CURVES, COLUMNS = 6, 3
@@ -52,7 +52,7 @@ def plot_psychometric(simulations: Simulations) -> Figure:
 
 def _draw_function(axes: Axes, row: pd.Series) -> None:
     shown, trials, correct = np.array(json.loads(row["curve"]), dtype=float).T
-    task = get_task(row["task"])
+    task = TASKS.find(row["task"])
     share = correct / trials
     ends = [
         binomtest(int(k), int(n)).proportion_ci(method="wilson") for k, n in zip(correct, trials, strict=True)

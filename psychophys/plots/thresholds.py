@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -15,43 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from psychophys.base.errors import UsageError
-from psychophys.base.files import write_atomically
 from psychophys.comparison.human import PIXELS_PER_DEGREE, Matched, match
 from psychophys.comparison.priors import Density
+from psychophys.plots.style import COLOURS, DEPTH_MAP, STYLE, STYLES, WIDTH_INCHES
 from psychophys.results.summary import run_name, summarize
-from psychophys.results.tables import check_output
-from psychophys.results.thresholds import SCHEMA, Results
+from psychophys.results.thresholds import Results
 
-FIGURE_FORMATS = ("png", "svg", "pdf")
 MOST_RUNS = 6
-WIDTH_INCHES = 7.0
-"""Of a figure over two columns of a journal."""
-DEPTH_MAP = "viridis"
-"""Readable without colour vision, and in grey."""
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe & Ito's, which can be told apart without full colour vision."""
-STYLES = {"pretrained": "-", "random": "--", "shuffled": ":"}
-STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "svg.hashsalt": "psychophys",
-}
-
-
-def check_figure(path: str | Path) -> str:
-    """The format of a figure; :class:`UsageError` where it cannot be written."""
-    return check_output(Path(path), formats=FIGURE_FORMATS)
-
-
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a PNG, SVG or PDF, whole or not at all."""
-    chosen = check_figure(path)
-    with mpl.rc_context(STYLE):
-        write_atomically(Path(path), lambda stream: figure.savefig(stream, format=chosen, dpi=200))
 
 
 def plot_thresholds(
@@ -72,7 +41,7 @@ def plot_thresholds(
     beside = match(results, pixels_per_degree) if human else []
     if human:
         rows = pd.concat([matched.rows for matched in beside])
-        results = Results(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False), {})
+        results = Results(pa.Table.from_pandas(rows, schema=Results.schema, preserve_index=False), {})
     frame = _checked(results.to_pandas())
     runs = [run for _, run in frame.groupby("run_id", sort=False)]
     with mpl.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""Let the C library keep freed memory: a third less time on a CPU."""
+"""Memory: where it ends, and how the C library keeps what is freed: a third less time on a CPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import ctypes
 import sys
 from collections.abc import Callable
 
+import torch
+
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate",
+    "bad_alloc",
+    "alloc_failed",  # cuBLAS and cuDNN
+    "could not create a primitive",  # oneDNN: its own allocations
+    "could not create a memory object",
+)
+"""What the libraries below say where memory ends."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
@@ -26,8 +37,16 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and all(mallopt(option, value) == 1 for option, value in settings)
 
 
-def release_freed_memory() -> None:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory has ended."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
+
+
+def release_freed_memory(device: torch.device) -> None:
     """Hand freed blocks back after all: where memory has ended, other allocators need them."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
     trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)

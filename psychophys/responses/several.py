@@ -17,15 +17,15 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.measurement.batches import out_of_memory
 from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.fast_rules import FastRules
+from psychophys.responses.memory import out_of_memory
 from psychophys.responses.single import NoForwardDerivativeError, spans
 
 Draw = Callable[[Sequence[Tensor]], Tensor]
 """``values -> images``: one tensor of shape (N,) for each dimension to (N, 3, H, W)."""
-Receive = Callable[[str, Tensor, Tensor], None]
+ReceiveChanges = Callable[[str, Tensor, Tensor], None]
 """``(layer, responses, changes)``: shapes (rows, F) and (dimensions, rows, F), consecutive rows of N."""
 Sink = Callable[[Tensor, Tensor], None]
 
@@ -63,7 +63,7 @@ def jvp(
     draw: Draw,
     values: Sequence[Tensor],
     _steps: Sequence[float],
-    receive: Receive,
+    receive: ReceiveChanges,
 ) -> list[float]:
     """Exact derivatives along all dimensions, by forward mode; return the widths, which are 1.
 
@@ -131,7 +131,7 @@ def central(
     draw: Draw,
     values: Sequence[Tensor],
     steps: Sequence[float],
-    receive: Receive,
+    receive: ReceiveChanges,
 ) -> list[float]:
     """Central differences along all dimensions in one batch; return the widths, twice the steps.
 
@@ -156,6 +156,3 @@ def central(
         with recording(observer.model, module_names(layers), reduce):
             observer.model(observer.preprocess(torch.cat(images)))
     return [2 * step for step in steps]
-
-
-ESTIMATORS = {"jvp": jvp, "central": central}

@@ -1,6 +1,6 @@
-"""Local linear responses: the derivative of every layer's activations by the stimulus value.
+"""Local linear responses: the derivative of every layer's activations along one dimension.
 
-All estimators share one signature: they draw a block of values for a block of samples, run the
+All functions share one signature: they draw a block of values for a block of samples, run the
 network once, and hand each layer's responses and changes to ``receive`` inside the forward pass.
 Nothing is kept, so memory does not grow with the number of layers. They return the width that
 the changes are over: ``change / width`` is the derivative. Fisher information is quadratic in
@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.base.errors import MeasurementError, unknown
+from psychophys.base.errors import MeasurementError
 from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.fast_rules import FastRules
 
 Render = Callable[[Tensor], Tensor]
 """``values -> images``: shape (S, K) for S samples of K values to (S * K, 3, H, W)."""
-Receive = Callable[[str, Tensor, Tensor | None], None]
+ReceiveChange = Callable[[str, Tensor, Tensor | None], None]
 """``(layer, response, change)``: shapes (rows, F) for consecutive rows of the S * K block."""
 
 CHUNK = 2**21
@@ -66,7 +66,9 @@ def spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def jvp(observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive) -> float:
+def jvp(
+    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: ReceiveChange
+) -> float:
     """Exact derivative, by forward-mode differentiation (source: Griewank & Walther 2008, ch. 3)."""
     images = block.samples * len(block.values)
 
@@ -101,7 +103,7 @@ def is_unsupported(error: Exception) -> bool:
 
 
 def central(
-    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
+    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: ReceiveChange
 ) -> float:
     """Central difference over ``value - step`` and ``value + step``; error of order step squared."""
     images = block.samples * len(block.values)
@@ -122,7 +124,7 @@ def central(
 
 
 def chained(
-    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: Receive
+    observer: Observer, layers: Sequence[Layer], render: Render, block: Block, receive: ReceiveChange
 ) -> float:
     """Differences of neighbours on a uniform grid, at one forward pass a value.
 
@@ -145,14 +147,3 @@ def chained(
         with recording(observer.model, module_names(layers), reduce):
             observer.model(observer.preprocess(stimulus))
     return block.step
-
-
-Estimator = Callable[[Observer, Sequence[Layer], Render, Block, Receive], float]
-ESTIMATORS: dict[str, Estimator] = {"jvp": jvp, "central": central, "chained": chained}
-
-
-def get_estimator(name: str) -> Estimator:
-    """Return the estimator of that name."""
-    if name not in ESTIMATORS:
-        raise unknown("estimator", name, ESTIMATORS)
-    return ESTIMATORS[name]

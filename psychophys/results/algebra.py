@@ -7,9 +7,9 @@ own. Matrices are inverted as correlations, which have no unit.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from psychophys.base.types import Array
+
 PARTICIPATES = 1e-6
 """Square of a component from which a dimension takes part in a direction that cannot be seen."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from psychophys.base.types import Array
 
 AXIS_TOLERANCE_DEG = 7.5
 """Orientations this near to 0/90 count as cardinal, this near to 45/135 as oblique."""

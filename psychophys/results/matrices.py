@@ -2,70 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from psychophys.base.errors import UsageError
+from psychophys.base.types import Array
 from psychophys.results.algebra import correlations, hardest_change, pairs, symmetric
-from psychophys.results.summary import run_name
-from psychophys.results.tables import Column, NotOursError, Table, read_table
-
-Array = NDArray[np.float64]
-SCHEMA_VERSION = 1
-METADATA_KEY = b"psychophys_fisher"
-_TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
+from psychophys.results.columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS
+from psychophys.results.summary import not_for_layers, run_name
+from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
 COLUMNS = (
-    Column("run_id", _TEXT, "", "names the measurement; provenance is kept under it"),
-    Column("model", _TEXT, "", "as it was asked for"),
-    Column("weights", _TEXT, "", "pretrained, random, shuffled, checkpoint or given"),
-    Column("seed", _COUNT, "", "of random and shuffled weights"),
-    Column("checkpoint", _TEXT, "", "file of weights, as it was named; empty if none"),
-    Column("step", _COUNT, "", "how far in training: the last number in the checkpoint's name"),
-    Column("layer", _TEXT, "", "module name; @2 for a module's second call"),
-    Column("layer_index", _COUNT, "", "order in the forward pass, over all layers of the model"),
-    Column("layer_depth", _NUMBER, "0-1", "layer_index scaled to the model"),
-    Column("n_features", _COUNT, "activations", "per image"),
-    Column("stimulus", _TEXT, "", ""),
-    Column("n_samples", _COUNT, "images", "nuisance samples averaged over, before anything is inverted"),
-    Column("at", _TEXT, "", "the point: the value of every dimension"),
-    Column("dimension_i", _TEXT, "", ""),
-    Column("value_i", _NUMBER, "unit_i", ""),
-    Column("unit_i", _TEXT, "", ""),
-    Column("dimension_j", _TEXT, "", "the same as dimension_i, or one that was named after it"),
-    Column("value_j", _NUMBER, "unit_j", ""),
-    Column("unit_j", _TEXT, "", ""),
-    Column("fisher_information", _NUMBER, "1/(unit_i unit_j)", "J_ij, averaged over the samples"),
-    Column("correlation", _NUMBER, "-1 to 1", "J_ij / sqrt(J_ii J_jj); empty if one of these is 0"),
-    Column("threshold_alone", _NUMBER, "unit_i", "d' / sqrt(J_ii), others known (rows with i = j alone)"),
-    Column(
-        "threshold_joint", _NUMBER, "unit_i", "d' sqrt((J^-1)_ii), others unknown (rows with i = j alone)"
-    ),
-    Column("noise", _TEXT, "", "noise model"),
-    Column("noise_level", _NUMBER, "noise model's", ""),
-    Column("criterion_dprime", _NUMBER, "d'", ""),
-    Column("estimator", _TEXT, "", "what was used: central where jvp was not possible"),
+    *LAYER_COLUMNS,
+    Column("n_samples", COUNT, "images", "nuisance samples averaged over, before anything is inverted"),
+    Column("at", TEXT, "", "the point: the value of every dimension"),
+    Column("dimension_i", TEXT, "", ""),
+    Column("value_i", NUMBER, "unit_i", ""),
+    Column("unit_i", TEXT, "", ""),
+    Column("dimension_j", TEXT, "", "the same as dimension_i, or one that was named after it"),
+    Column("value_j", NUMBER, "unit_j", ""),
+    Column("unit_j", TEXT, "", ""),
+    Column("fisher_information", NUMBER, "1/(unit_i unit_j)", "J_ij, averaged over the samples"),
+    Column("correlation", NUMBER, "-1 to 1", "J_ij / sqrt(J_ii J_jj); empty if one of these is 0"),
+    Column("threshold_alone", NUMBER, "unit_i", "d' / sqrt(J_ii), others known (rows with i = j alone)"),
+    Column("threshold_joint", NUMBER, "unit_i", "d' sqrt((J^-1)_ii), others unknown (rows with i = j alone)"),
+    *NOISE_COLUMNS,
+    ESTIMATOR_COLUMN,
     Column(
         "status",
-        _TEXT,
+        TEXT,
         "",
         "ok; singular (the dimensions cannot be told apart); insensitive (does not depend on one of them); "
         "not_finite; negative (responses, under poisson noise)",
     ),
 )
-_SHARED = [column.name for column in COLUMNS[:11] if column.name != "n_features"]
-SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
+_SHARED = [column.name for column in LAYER_COLUMNS if column.name != "n_features"]
 
 
-class FisherResults(Table):
+class FisherResults(RunTable):
     """A table of Fisher matrices with the provenance of every run in it.
 
     Parameters
@@ -76,48 +54,11 @@ class FisherResults(Table):
         Provenance by run id; ``dimensions`` and ``units`` say what the matrices are over.
     """
 
-    schema = SCHEMA
-    key = METADATA_KEY
-
-    def __init__(self, table: pa.Table, runs: Mapping[str, Mapping[str, Any]]) -> None:
-        super().__init__(table)
-        self.runs = dict(runs)
-
-    @classmethod
-    def from_rows(
-        cls, rows: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]
-    ) -> FisherResults:
-        """Build from one mapping a row."""
-        return cls(pa.Table.from_pylist(list(rows), schema=SCHEMA), runs)
-
-    @classmethod
-    def join(cls, parts: Iterable[FisherResults]) -> FisherResults:
-        """One table of several; a run that comes again replaces its earlier rows."""
-        newest = {run: part for part in parts for run in part.runs}
-        tables = [part.table.filter(pc.equal(part.table["run_id"], run)) for run, part in newest.items()]
-        runs = {run: part.runs[run] for run, part in newest.items()}
-        return cls(pa.concat_tables([SCHEMA.empty_table(), *tables]), runs)
-
-    @classmethod
-    def read(cls, path: str | Path) -> FisherResults:
-        """Read a Parquet file of ``psychophys fisher``; :class:`UsageError` for another."""
-        path = Path(path)
-        if not path.is_file():
-            raise UsageError(f"{str(path)!r} is not a file", "Give one written by `psychophys fisher`.")
-        try:
-            table, meta = read_table(path, METADATA_KEY)
-            if meta["schema_version"] != SCHEMA_VERSION:
-                raise NotOursError(f"version {meta['schema_version']}")
-            return cls(table, meta["runs"])
-        except (NotOursError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            kind = str(error) if isinstance(error, NotOursError) else type(error).__name__
-            raise UsageError(
-                f"{str(path)!r} holds no Fisher matrices, or is damaged ({kind})",
-                "Give a Parquet file written by `psychophys fisher`.",
-            ) from error
-
-    def _meta(self) -> dict[str, Any]:
-        return {"schema_version": SCHEMA_VERSION, "runs": self.runs}
+    columns = COLUMNS
+    key = b"psychophys_fisher"
+    version = 1
+    kind = "file of Fisher matrices"
+    command = "psychophys fisher"
 
 
 @dataclass(frozen=True)
@@ -270,11 +211,5 @@ def cautions(results: FisherResults) -> list[str]:
                 f"{run_name(run.iloc[0])}: {singular:,} of {len(by_point):,} matrices are singular: some of "
                 "their joint thresholds are infinite."
             )
-        negative = list(dict.fromkeys(run["layer"][run["status"] == "negative"]))
-        if negative:
-            said.append(
-                f"{run_name(run.iloc[0])}: no poisson noise for {len(negative)} layers with negative "
-                f"responses ({', '.join(negative[:3])}{', ...' if len(negative) > 3 else ''}); "
-                "--noise-option rectify=1 counts these as 0."
-            )
+        said += not_for_layers(run)
     return said

@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from psychophys.base.errors import unknown
+from psychophys.base.types import Array
+from psychophys.noise.models import Noise
+from psychophys.noise.table import NOISE
 from psychophys.results.indices import INDICES, is_cardinal, is_oblique
 from psychophys.results.thresholds import Results
-
-Array = NDArray[np.float64]
 
 FEW_SAMPLES_ERROR = 0.05
 """Relative error of thresholds from which the nuisance samples are said to be too few."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
 LAYER = ["run_id", "layer"]
+STATUSES = ("ok", "insensitive", "not_finite", "not_converged", "singular")
+"""What a layer can be called whatever the noise; other statuses are of a noise's domain."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def _few_samples(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
         return ""
     worst = max(errors, key=lambda layer: errors[layer])
     remedy = "Give more (--phases, --set sample=...)"
-    if run["noise"].iloc[0] != "empirical":
+    if _has_intervals(run):
         remedy += ", or --until-precision"
     return (
         f"{run_name(run.iloc[0])}: {run['n_samples'].iloc[0]} samples are few for {len(errors)} of "
@@ -228,16 +230,10 @@ def _not_precise(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
 
 def _statuses(run: pd.DataFrame) -> list[str]:
     by_layer = run.groupby("layer", sort=False)[["status", "solver_gap"]].first()
-    negative = list(by_layer.index[by_layer["status"] == "negative"])
     open_ = list(by_layer.index[by_layer["status"] == "not_converged"])
     who, said = run_name(run.iloc[0]), []
-    if negative:
-        said.append(
-            f"{who}: no poisson noise for {len(negative)} layers with negative responses "
-            f"({', '.join(negative[:3])}{', ...' if len(negative) > 3 else ''}); "
-            "--noise-option rectify=1 counts these as 0."
-        )
-    nothing = run[(run["noise"] == "empirical") & (run["fisher_information"] <= 0)]
+    said += not_for_layers(run)
+    nothing = run[_is_estimate(run) & (run["fisher_information"] <= 0)]
     if len(nothing):
         said.append(
             f"{who}: at {len(nothing)} of {len(run)} values an observer who does not know the nuisance "
@@ -249,6 +245,38 @@ def _statuses(run: pd.DataFrame) -> list[str]:
             f"{who}: the solver has not converged in {len(open_)} layers ({', '.join(open_[:3])}): J may be "
             f"up to {gap / max(1 - gap, 1e-9):.0%} larger. Give --noise-option iterations=1000."
         )
+    return said
+
+
+def _noise_of(run: pd.DataFrame) -> Noise | None:
+    """The noise of a run; None for one of somebody's own, of which a table knows the name alone."""
+    return NOISE.get(str(run["noise"].iloc[0]))
+
+
+def _has_intervals(run: pd.DataFrame) -> bool:
+    noise = _noise_of(run)
+    return noise is None or noise.method.has_intervals
+
+
+def _is_estimate(run: pd.DataFrame) -> bool:
+    noise = _noise_of(run)
+    return noise is not None and noise.method.is_estimate
+
+
+def not_for_layers(run: pd.DataFrame) -> list[str]:
+    """One sentence on the layers whose responses the noise is not for, or none."""
+    said = []
+    for status, part in run.groupby("status", sort=False):
+        if status in STATUSES:
+            continue
+        layers = list(dict.fromkeys(part["layer"]))
+        noise = _noise_of(run)
+        domain = None if noise is None else noise.domain
+        others = f"responses that are {status}" if domain is None else domain.others
+        named = f"{', '.join(layers[:3])}{', ...' if len(layers) > 3 else ''}"
+        line = f"{run_name(run.iloc[0])}: no {run['noise'].iloc[0]} noise for {len(layers)} layers with "
+        remedy = f"; {domain.remedy}." if domain is not None and domain.remedy else "."
+        said.append(f"{line}{others} ({named}){remedy}")
     return said
 
 

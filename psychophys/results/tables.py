@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -32,21 +33,49 @@ class Column:
     meaning: str
 
 
-class NotOursError(Exception):
-    """A Parquet file that holds no table of the kind that is read."""
+TEXT, NUMBER, COUNT = pa.string(), pa.float64(), pa.int64()
+"""Types of columns."""
+UNREADABLE = (pa.ArrowException, KeyError, TypeError, ValueError, OSError, AttributeError)
+"""What a file raises that is damaged or of something else."""
 
 
 class Table:
-    """Rows of fixed columns with their provenance, as a base of the tables there are.
+    """Rows of columns that are declared once, with their provenance: the base of all tables.
 
-    Subclasses set ``schema`` and ``key`` and say what is kept as metadata.
+    Subclasses set what is declared here as ``ClassVar``.
+
+    Parameters
+    ----------
+    table
+        With the columns of ``columns``, in any order.
+    meta
+        What is kept beside the rows in Parquet, as JSON.
+
+    Attributes
+    ----------
+    columns
+        The declaration, from which ``schema`` follows.
+    key
+        Under which a Parquet file keeps ``meta``.
+    version
+        Of the columns and of what ``meta`` holds.
+    kind, command
+        What a file of it is called, and the command that writes one.
     """
 
+    columns: ClassVar[tuple[Column, ...]] = ()
     schema: ClassVar[pa.Schema]
     key: ClassVar[bytes]
+    version: ClassVar[int]
+    kind: ClassVar[str]
+    command: ClassVar[str]
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init_subclass__(cls) -> None:
+        cls.schema = pa.schema([(column.name, column.type) for column in cls.columns])
+
+    def __init__(self, table: pa.Table, meta: Mapping[str, Any]) -> None:
         self.table = table.select(self.schema.names).cast(self.schema)
+        self.meta = dict(meta)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -58,14 +87,108 @@ class Table:
 
     def write(self, path: str | Path, file_format: str | None = None) -> None:
         """Write atomically: see :func:`write_table`."""
-        write_table(self.table, self.key, self._meta(), path, file_format)
+        write_table(self.table, self.key, self._kept, path, file_format)
 
     def dump(self, stream: IO[bytes], file_format: str) -> None:
         """Write to an open binary stream."""
-        dump_table(self.table, self.key, self._meta(), stream, file_format)
+        dump_table(self.table, self.key, self._kept, stream, file_format)
 
-    def _meta(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @property
+    def _kept(self) -> dict[str, Any]:
+        return {**self.meta, "schema_version": self.version}
+
+    @classmethod
+    def rows(cls, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+        """Rows, one mapping each, as a table of these columns; what a row leaves out is empty."""
+        return pa.Table.from_pylist(list(rows), schema=cls.schema)
+
+    @classmethod
+    def load(cls, path: Path, remedy: str = "") -> tuple[pa.Table, dict[str, Any]]:
+        """The rows and the provenance in a Parquet file, without ``schema_version``.
+
+        Parameters
+        ----------
+        remedy
+            What to do with a file that is damaged. Default: to give another.
+
+        Raises
+        ------
+        UsageError
+            For a file that is not there, is none of these, or of another version.
+        """
+        usual = f"Give a Parquet file written by `{cls.command}`."
+        if not path.is_file():
+            raise UsageError(f"{str(path)!r} is not a file", usual)
+        try:
+            # Not through a dataset: that would add columns for directories named like key=value.
+            with pq.ParquetFile(path) as file:
+                table = file.read()
+            meta = dict(json.loads((table.schema.metadata or {})[cls.key]))
+            version = meta.pop("schema_version")
+            if version == cls.version:
+                return table.select(cls.schema.names).cast(cls.schema), meta
+        except UNREADABLE as error:
+            raise UsageError(
+                f"{str(path)!r} is not a {cls.kind}, or is damaged ({type(error).__name__})", remedy or usual
+            ) from error
+        raise UsageError(
+            f"{str(path)!r} is of table version {version}; this psychophys reads version {cls.version}",
+            "Make it again, or use the psychophys that wrote it.",
+        )
+
+
+class RunTable(Table):
+    """A table of several runs, with the provenance of each.
+
+    Attributes
+    ----------
+    kept, identifier
+        Name of the provenance in a file, and of the column that names the run.
+    """
+
+    kept: ClassVar[str] = "runs"
+    identifier: ClassVar[str] = "run_id"
+
+    def __init__(self, table: pa.Table, runs: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(table, {self.kept: dict(runs)})
+
+    @property
+    def runs(self) -> dict[str, Any]:
+        """Provenance by run id."""
+        runs: dict[str, Any] = self.meta[self.kept]
+        return runs
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, Any]], runs: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Build from one mapping a row, and the provenance of every run."""
+        return cls(cls.rows(rows), runs)
+
+    @classmethod
+    def read(cls, path: str | Path, remedy: str = "") -> Self:
+        """Read a Parquet file: see :meth:`Table.load`."""
+        table, meta = cls.load(Path(path), remedy)
+        if not isinstance(meta.get(cls.kept), dict):
+            raise UsageError(
+                f"{str(path)!r} is not a {cls.kind}, or is damaged (no {cls.kept})",
+                remedy or f"Give a Parquet file written by `{cls.command}`.",
+            )
+        return cls(table, meta[cls.kept])
+
+    @classmethod
+    def join(cls, parts: Iterable[Self]) -> Self:
+        """One table of several; a run that comes again replaces its earlier rows."""
+        every = list(parts)
+        runs: dict[str, Mapping[str, Any]] = {}
+        newest: dict[str, int] = {}
+        for index, part in enumerate(every):
+            runs.update(part.runs)
+            newest.update(dict.fromkeys(part.table.column(cls.identifier).unique().to_pylist(), index))
+        tables = [cls.schema.empty_table()]
+        for index, part in enumerate(every):
+            column = part.table.column(cls.identifier)
+            kept = [run for run in column.unique().to_pylist() if newest[run] == index]
+            tables.append(part.table.filter(pc.is_in(column, pa.array(kept, pa.string()))))
+        return cls(pa.concat_tables(tables), runs)
 
 
 def write_table(
@@ -96,20 +219,6 @@ def dump_table(
             stream.write((json.dumps(row, allow_nan=True) + "\n").encode())
     else:
         pq.write_table(table.replace_schema_metadata({key: json.dumps(meta).encode()}), stream)
-
-
-def read_table(path: Path, key: bytes) -> tuple[pa.Table, dict[str, Any]]:
-    """A table and its provenance; :class:`NotOursError` where there is none under ``key``."""
-    try:
-        # Not through a dataset: that would add columns for directories named like key=value.
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-        meta = json.loads((table.schema.metadata or {})[key])
-        if not isinstance(meta, dict):
-            raise TypeError("no mapping")
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-        raise NotOursError(type(error).__name__) from error
-    return table, meta
 
 
 def check_output(path: Path, file_format: str | None = None, formats: tuple[str, ...] = FORMATS) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import psignifit
-from numpy.typing import NDArray
 from psignifit.sigmoids import Sigmoid
 from scipy.stats import halfnorm, norm
 
-from psychophys.base.errors import unknown
+from psychophys.base.registry import Registry
+from psychophys.base.types import Array
 
-Array = NDArray[np.float64]
 Number = float | Array
 GUESS_RATE = 0.5
 FEWEST_LEVELS = 4
@@ -48,9 +47,9 @@ def _classify(separation: Array, below: Array, above: Array) -> Array:
     return np.asarray((norm.cdf(half / np.sqrt(above)) + norm.cdf(half / np.sqrt(below))) / 2)
 
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
+TASKS = Registry(
+    "task",
+    (
         Task(
             "2afc",
             "both stimuli are shown, in either order; which is the larger?",
@@ -63,15 +62,8 @@ TASKS: dict[str, Task] = {
             _classify,
             lambda dprime: float(norm.cdf(dprime / 2)),
         ),
-    )
-}
-
-
-def get_task(name: str) -> Task:
-    """Return the task of that name."""
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    return TASKS[name]
+    ),
+)
 
 
 class PowerTransducer(Sigmoid):  # type: ignore[misc]

@@ -1,13 +1,13 @@
 """Simulated observers: do noisy responses, read out and fitted, give the threshold that J predicts?
 
 The local-linear threshold is a statement about small changes. Here the stimuli are really shown: the
-network answers to value - difference / 2 and value + difference / 2, noise is added, a linear observer
-decides, and a psychometric function is fitted to its answers. A linear read-out of Gaussian noise is one
-Gaussian number, so that trials are drawn from its mean and variance, not unit by unit.
+network answers to value - difference / 2 and value + difference / 2, noise is added, and a decider judges
+by a linear read-out. A linear read-out of Gaussian noise is one Gaussian number, so that trials are drawn
+from its mean and variance, not unit by unit.
 
-The observer knows the nuisance parameters, as an average of J over them supposes: the differences shown
+The decider knows the nuisance parameters, as an average of J over them supposes: the differences shown
 in each sample are in proportion to the read-out's local-linear threshold in that sample. For the ideal
-read-out that is the threshold of J.
+read-out that is the threshold of J. One observer, the network, has a decider in every layer.
 """
 
 from __future__ import annotations
@@ -17,43 +17,53 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from psychophys.base.errors import UsageError, unknown
-from psychophys.measurement.batches import Progress, accumulate, render_block, respond
+from psychophys.base.errors import UsageError
+from psychophys.base.registry import Registry
+from psychophys.base.types import Array, Progress
+from psychophys.measurement.batches import accumulate
+from psychophys.measurement.blocks import present, render_block
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.thresholds import Done
-from psychophys.noise.models import (
-    Noise,
-    Options,
-    get_noise,
-    read_out,
-    read_out_variance,
-    rectified,
-    saturated,
-    wide,
-)
+from psychophys.noise.models import Setting, wide
 from psychophys.noise.pixels import answer
+from psychophys.noise.table import NOISE
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
-from psychophys.simulation.psychometrics import Task, get_task
+from psychophys.responses.estimators import ESTIMATORS, Estimator
+from psychophys.simulation.psychometrics import TASKS, Task
 
-Array = NDArray[np.float64]
 LEVELS = tuple(float(level) for level in np.geomspace(0.6, 1 / 0.6, 9))
 """Differences shown, in local-linear thresholds of the read-out."""
 MOST_TRIALS = 10_000
 LEAST_CORRECT, MOST_CORRECT = 0.52, 0.995
 """Criteria that a fit to so many trials can find."""
-READ_OUTS = {
-    "ideal": "derivative over variance: the best linear read-out at the value",
-    "trained": "difference of the mean responses in training trials, over variance",
-}
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """How an observer is simulated.
+class ReadOut:
+    """Where a decider's weights come from: the derivative, or training trials."""
+
+    name: str
+    meaning: str
+    trained: bool
+
+
+READ_OUTS = Registry(
+    "read-out",
+    (
+        ReadOut("ideal", "derivative over variance: the best linear read-out at the value", trained=False),
+        ReadOut(
+            "trained", "difference of the mean responses in training trials, over variance", trained=True
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """How deciders are simulated.
 
     Attributes
     ----------
@@ -78,9 +88,8 @@ class Experiment:
 
     def check(self, measurement: Measurement) -> None:
         """Raise :class:`UsageError` for what cannot be simulated."""
-        get_task(self.task)
-        if self.read_out not in READ_OUTS:
-            raise unknown("read-out", self.read_out, READ_OUTS)
+        TASKS.find(self.task)
+        READ_OUTS.find(self.read_out)
         for name, count, most in (
             ("trials", self.trials, MOST_TRIALS),
             ("training trials", self.training_trials, 10**9),
@@ -89,30 +98,33 @@ class Experiment:
                 raise UsageError(f"{count} {name}", f"Give 1 to {most:,}.")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} of the trials", "Give 0 or more.")
-        if not get_noise(measurement.noise).independent:
+        if not measurement.noise.method.is_independent:
             raise UsageError(
-                f"{measurement.noise} noise cannot be simulated trial by trial",
-                "Use relative, gaussian or poisson noise.",
+                f"{measurement.noise.name} noise cannot be simulated trial by trial",
+                f"Use {' or '.join(n.name for n in NOISE.values() if n.method.is_independent)} noise.",
             )
         if measurement.precision is not None:
             raise UsageError("a simulation has no precision to reach", "Leave --until-precision out.")
-        criterion = get_task(self.task).by_dprime(measurement.dprime)
+        criterion = TASKS.find(self.task).by_dprime(measurement.dprime)
         if not LEAST_CORRECT <= criterion <= MOST_CORRECT:
             raise UsageError(
                 f"d' {measurement.dprime:g} is {criterion:.2%} correct in task {self.task}",
                 f"Give a d' of {LEAST_CORRECT:.0%} to {MOST_CORRECT:.1%} correct: trials show no others.",
             )
-        if measurement.estimator == "chained":
-            raise UsageError("estimator chained cannot be simulated", "Use --estimator jvp or central.")
+        if measurement.estimator.on_grid:
+            raise UsageError(
+                f"estimator {measurement.estimator.name} cannot be simulated",
+                f"Use --estimator {' or '.join(e.name for e in ESTIMATORS.values() if not e.on_grid)}.",
+            )
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An observer about to be simulated: its local-linear measurement, and the estimator it took."""
+    """An observer whose deciders are about to be simulated: what was measured of it, and how."""
 
     observer: Observer
     done: Done
-    estimator: str
+    estimator: Estimator
 
 
 def prepare(
@@ -125,7 +137,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Proportions:
-    """How often one layer's observer is right at one value.
+    """How often one layer's decider is right at one value.
 
     Attributes
     ----------
@@ -140,25 +152,25 @@ class Proportions:
 
 
 def proportions_correct(
-    prepared: Prepared, index: int, experiment: Experiment, progress: Progress | None = None
+    prepared: Prepared, index: int, procedure: Procedure, progress: Progress | None = None
 ) -> dict[str, Proportions]:
-    """Every layer's observer at the value of that index."""
-    done, task = prepared.done, get_task(experiment.task)
+    """Every layer's decider at the value of that index."""
+    done, task = prepared.done, TASKS.find(procedure.task)
     n_samples = done.sums.n_samples
-    generator = torch.Generator().manual_seed(experiment.seed * 1_000_003 + index)
+    generator = torch.Generator().manual_seed(procedure.seed * 1_000_003 + index)
     correct = {layer.name: np.full((len(LEVELS), n_samples), np.nan) for layer in done.layers}
     units = {layer.name: np.full(n_samples, np.inf) for layer in done.layers}
     for sample in range(n_samples):
         pedestals = _pedestals(prepared, sample, index)
         for layer in done.layers:
-            trial = _Trial(prepared, layer, sample, index, *pedestals.pop(layer.name))
-            weights = trial.read_out(experiment, generator)
+            decider = _Decider(prepared, layer, sample, index, *pedestals.pop(layer.name))
+            weights = decider.read_out(procedure, generator)
             if weights is None:
                 if done.sums.information[layer.name][sample, index] == 0:
                     correct[layer.name][:, sample] = 0.5  # Guesses, in this sample.
                 continue
-            units[layer.name][sample] = unit = trial.threshold(weights)
-            correct[layer.name][:, sample] = trial.proportion_correct(task, weights, unit)
+            units[layer.name][sample] = unit = decider.threshold(weights)
+            correct[layer.name][:, sample] = decider.proportion_correct(task, weights, unit)
         if progress is not None:
             progress(sample + 1, n_samples)
     # As J is averaged over the samples, so are inverse squares of thresholds.
@@ -172,23 +184,23 @@ def proportions_correct(
 
 def _pedestals(prepared: Prepared, sample: int, index: int) -> dict[str, tuple[Tensor, Tensor]]:
     """Every layer's response and derivative, (1, F) each, at one value in one sample."""
-    measurement, layers = prepared.done.measurement, prepared.done.layers
-    names = {layer.name for layer in layers}
     found: dict[str, tuple[Tensor, Tensor]] = {}
 
     def receive(name: str, response: Tensor, tangent: Tensor | None) -> None:
-        if name in names:
-            tangent = torch.zeros_like(response) if tangent is None else tangent
-            found[name] = response.clone(), tangent.clone()
+        tangent = torch.zeros_like(response) if tangent is None else tangent
+        found[name] = response.clone(), tangent.clone()
 
     block = slice(sample, sample + 1), slice(index, index + 1)
-    width = respond(measurement, prepared.observer, layers, block, prepared.estimator, receive)
+    done = prepared.done
+    width = present(done.measurement, prepared.observer, done.layers, block, prepared.estimator).respond(
+        receive
+    )
     return {name: (response, tangent / width) for name, (response, tangent) in found.items()}
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """One layer's observer, at one value in one nuisance sample."""
+class _Decider:
+    """One layer's decider, at one value in one nuisance sample."""
 
     prepared: Prepared
     layer: Layer
@@ -197,26 +209,23 @@ class _Trial:
     response: Tensor
     tangent: Tensor
 
-    def read_out(self, experiment: Experiment, generator: torch.Generator) -> Tensor | None:
+    def read_out(self, procedure: Procedure, generator: torch.Generator) -> Tensor | None:
         """Weights of the linear read-out, (1, F); None where the layer tells nothing."""
-        noise, options = self._noise
         if not np.isfinite(self._threshold):
             return None
-        if experiment.read_out == "ideal":
-            return read_out(noise, options, self.response, self.tangent)
+        if not READ_OUTS[procedure.read_out].trained:
+            return self._setting.read_out(self.response, self.tangent)
         differences = np.array(LEVELS) * self._threshold
         shown = [difference for difference in differences if self._can_show(difference)]
         if not shown:
             return None
         below, above = self._answers(np.array(shown[-1:]))
-        change = _rectified(above, options) - _rectified(below, options)
-        weights = read_out(noise, options, self.response, change)
-        return weights + self._training_noise(weights, experiment, generator)
+        weights = self._setting.read_out(self.response, self._rectified(above) - self._rectified(below))
+        return weights + self._training_noise(weights, procedure, generator)
 
     def threshold(self, weights: Tensor) -> float:
         """Local-linear threshold of a read-out; infinite where it is not right more often than wrong."""
-        _, options = self._noise
-        slope = _dot(weights, rectified(options, self.response, self.tangent)[1])[0]
+        slope = _dot(weights, self._slopes)[0]
         if slope <= 0:
             return np.inf
         deviation = self._variances(weights, self.response)[0] ** 0.5
@@ -228,23 +237,28 @@ class _Trial:
         differences = np.array(LEVELS) * unit
         shown = np.array([self._can_show(difference) for difference in differences])
         if shown.any():
-            _, options = self._noise
             below, above = self._answers(differences[shown])
-            separation = _dot(weights, _rectified(above, options) - _rectified(below, options))
+            separation = _dot(weights, self._rectified(above) - self._rectified(below))
             found[shown] = task.correct(
                 separation, self._variances(weights, below), self._variances(weights, above)
             )
         return found
 
     @property
-    def _noise(self) -> tuple[Noise, Options]:
-        measurement = self.prepared.done.measurement
-        return get_noise(measurement.noise), measurement.noise_options
+    def _setting(self) -> Setting:
+        return self.prepared.done.measurement.setting
+
+    @property
+    def _slopes(self) -> Tensor:
+        """Derivatives of the responses as the noise has them: (1, F)."""
+        return self._setting.rectified(self.response, self.tangent)[1]
+
+    def _rectified(self, response: Tensor) -> Tensor:
+        return self._setting.rectified(response, response)[0]
 
     @property
     def _scale(self) -> float:
-        measurement, done = self.prepared.done.measurement, self.prepared.done
-        return get_noise(measurement.noise).scale(measurement.noise_level, done.response_rms(self.layer))
+        return self._setting.variance(self.prepared.done.response_rms(self.layer))
 
     @property
     def _threshold(self) -> float:
@@ -253,15 +267,15 @@ class _Trial:
         j = self.prepared.done.sums.information[self.layer.name][self.sample, self.index]
         if not (np.isfinite(j) and j > 0 and scale > 0):
             return np.inf
-        j = saturated(np.array(j / scale), measurement.noise_options["differential"])
+        j = self._setting.saturated(np.array(j / scale))
         return float(measurement.dprime / np.sqrt(j))
 
     def _variances(self, weights: Tensor, rows: Tensor) -> Array:
         """Of the read-out's answer to each row of responses, differential correlations included."""
-        noise, options = self._noise
-        own = read_out_variance(noise, options, weights, rows).expand(len(rows)).cpu().double().numpy()
-        shared = _dot(weights, rectified(options, self.response, self.tangent)[1])[0] ** 2
-        return np.asarray(self._scale * own + options["differential"] * shared)
+        setting = self._setting
+        own = setting.read_out_variance(weights, rows).expand(len(rows)).cpu().double().numpy()
+        shared = _dot(weights, self._slopes)[0] ** 2
+        return np.asarray(self._scale * own + setting.differential * shared)
 
     def _can_show(self, difference: float) -> bool:
         measurement = self.prepared.done.measurement
@@ -271,11 +285,12 @@ class _Trial:
         ):
             return False
         value, sample = measurement.values[self.index], measurement.samples[self.sample]
+        shorter_side = min(self.prepared.observer.input_size)
         try:
             for end in (value - difference / 2, value + difference / 2):
-                measurement.stimulus.check(
-                    {**sample, measurement.dimension: end}, min(self.prepared.observer.input_size)
-                )
+                shown = {**sample, measurement.dimension: end}
+                measurement.stimulus.check(shown)
+                measurement.stimulus.check_size(shown, shorter_side)
         except UsageError:
             return False
         return True
@@ -292,18 +307,13 @@ class _Trial:
         below, above = rows.split(len(differences))
         return below, above
 
-    def _training_noise(self, weights: Tensor, experiment: Experiment, generator: torch.Generator) -> Tensor:
+    def _training_noise(self, weights: Tensor, procedure: Procedure, generator: torch.Generator) -> Tensor:
         """Noise of a difference of two means over training trials, weighted as the read-out is."""
-        noise, options = self._noise
         drawn = torch.randn(weights.shape, generator=generator, dtype=torch.float64)
-        drawn = drawn.to(weights) * (2 * self._scale / experiment.training_trials) ** 0.5
-        if noise.unit_variance is not None:
-            drawn = drawn / noise.unit_variance(_rectified(self.response, options), options).sqrt()
+        drawn = drawn.to(weights) * (2 * self._scale / procedure.training_trials) ** 0.5
+        if self._setting.noise.unit_variance is not None:
+            drawn = drawn / self._setting.unit_variance(self._rectified(self.response)).sqrt()
         return torch.as_tensor(drawn)
-
-
-def _rectified(response: Tensor, options: Options) -> Tensor:
-    return rectified(options, response, response)[0]
 
 
 def _dot(weights: Tensor, rows: Tensor) -> Array:

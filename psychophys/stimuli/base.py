@@ -136,26 +136,21 @@ class Stimulus:
         combinations = itertools.product(*fixed.values())
         return [dict(zip(fixed, values, strict=True)) for values in combinations]
 
-    def check(self, values: Mapping[str, float], shorter_side: int | None = None) -> None:
-        """Raise :class:`UsageError` if this combination cannot be drawn.
-
-        Parameters
-        ----------
-        values
-            Parameter values by name.
-        shorter_side
-            Pixels along the image's shorter side, for the Nyquist limit; None to leave it out.
-        """
+    def check(self, values: Mapping[str, float]) -> None:
+        """Raise :class:`UsageError` if this combination of values, by name, cannot be drawn."""
         for name, value in values.items():
             self.parameter(name).check(value)
-        if shorter_side is not None and values.get("frequency", 0) > shorter_side / 2:
+        if self.constraint is not None and (complaint := self.constraint(values)):
+            raise UsageError(complaint)
+
+    def check_size(self, values: Mapping[str, float], shorter_side: int) -> None:
+        """Raise :class:`UsageError` if an image with so many pixels along its shorter side cannot show it."""
+        if values.get("frequency", 0) > shorter_side / 2:
             raise UsageError(
                 f"frequency {values['frequency']:g} cycles/image is over the Nyquist limit of a "
                 f"{shorter_side}-pixel image",
                 f"Give at most {shorter_side / 2:g}.",
             )
-        if self.constraint is not None and (complaint := self.constraint(values)):
-            raise UsageError(complaint)
 
     def render(self, values: Mapping[str, Tensor | float], size: tuple[int, int]) -> Tensor:
         """Draw a batch of images.

@@ -20,10 +20,6 @@ from psychophys.observers.names import has_pretrained, is_embedded, is_source
 from psychophys.observers.observer import pick_device
 from psychophys.sweeps.tasks import Task
 
-INPUT_COST = 4000.0
-"""Plain passes for an image under input noise: some 400 in each of ten layers."""
-COST = {"jvp": 3.0, "central": 2.2, "chained": 1.2}
-"""Cost of a measured image over a plain forward pass (benchmarks/cost.py)."""
 LOADING_SECONDS = 1.0
 LARGEST_SAMPLE = 40
 _YARDSTICK = "resnet18"
@@ -67,9 +63,7 @@ def estimate(tasks: Sequence[Task], device: str = "auto") -> Estimate:
     for task in tasks:
         operations, _ = looked_at.get(task.job.model, typical)
         images = len(task.measurement.samples) * len(task.measurement.values)
-        cost = COST.get(task.measurement.estimator, 3.0)
-        if task.measurement.noise == "input":
-            cost = INPUT_COST
+        cost = task.measurement.noise.method.passes or task.measurement.estimator.passes
         seconds += LOADING_SECONDS + operations * images * cost * seconds_per_operation
     wanted = dict.fromkeys(t.job.model for t in tasks if t.job.weights != "random")
     download = sum(looked_at.get(name, typical)[1] for name in wanted if not _is_here(name))

@@ -10,7 +10,7 @@ from enum import Enum
 
 from psychophys.base.errors import UsageError
 from psychophys.sweeps.engines import Engine
-from psychophys.sweeps.engines.base import Progress
+from psychophys.sweeps.engines.base import TaskProgress
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.tasks import Outcome, Task
 
@@ -72,7 +72,7 @@ class Sweep:
         """What is left."""
         return [task for task in self.tasks if self.state(task) is State.TO_DO]
 
-    def run(self, engine: Engine, progress: Progress | None = None) -> Iterator[Outcome]:
+    def run(self, engine: Engine, progress: TaskProgress | None = None) -> Iterator[Outcome]:
         """Make what is left, keep every outcome as soon as it is known, and yield it.
 
         Closing the iterator stops the engine's workers. A task that another sweep into the same

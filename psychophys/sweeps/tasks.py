@@ -18,7 +18,7 @@ from psychophys.observers.load import load
 from psychophys.observers.names import Job
 from psychophys.results.thresholds import Results
 
-Progress = Callable[[str, int, int], None]
+LabelledProgress = Callable[[str, int, int], None]
 """Called with what is measured, the images done and the images in all."""
 
 
@@ -104,11 +104,11 @@ def attempt(task: Task, progress: Callable[[int, int], None] | None = None) -> O
     return Outcome(task, results, error, time.perf_counter() - started)
 
 
-def measure_each(tasks: Sequence[Task], progress: Progress | None = None) -> Iterator[Outcome]:
+def measure_each(tasks: Sequence[Task], progress: LabelledProgress | None = None) -> Iterator[Outcome]:
     """Make one measurement after the other in this process; one that fails does not stop the others."""
     for task in tasks:
         yield attempt(task, None if progress is None else _labelled(progress, task.job.label))
 
 
-def _labelled(progress: Progress, label: str) -> Callable[[int, int], None]:
+def _labelled(progress: LabelledProgress, label: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(label, done, total)

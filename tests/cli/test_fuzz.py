@@ -27,7 +27,7 @@ from typer.main import get_command
 import psychophys
 from psychophys.cli import main
 from psychophys.cli.app import app
-from psychophys.learning import EXPERIMENTS
+from psychophys.learning.experiments import EXPERIMENTS
 from psychophys.observers.imports import import_modules
 from psychophys.sweeps.engines import Processes, Serial
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.comparison.compare import PIXELS, compare, pixel_sensitivity, verdicts
+from psychophys.comparison.compare import PIXELS, compare, conclusions, pixel_sensitivity
 from psychophys.comparison.correlation import (
     compare_with_prior,
     correlation,
@@ -108,7 +108,7 @@ def test_trained_sensitivity_goes_with_natural_images_and_untrained_does_not(res
     assert (layers[layers["weights"] == "pretrained"]["r"] > 0.75).all()
     assert (layers[layers["weights"] == "random"]["r"].abs() < 0.4).all()
     assert (layers[layers["weights"] == "pretrained"]["p_shift"] < 0.06).all()
-    said = verdicts(table)
+    said = conclusions(table)
     assert "(pretrained): sensitivity to orientation goes with the prior in 3 of 3 layers" in said[0]
     assert "(random): sensitivity to orientation goes with the prior in no layer" in said[1]
     assert "pixels' own sensitivity is even" in said[0]
@@ -130,12 +130,12 @@ def test_the_verdict_does_not_depend_on_the_order_of_values() -> None:
 def test_verdicts_say_where_there_is_too_little() -> None:
     settings = {"parameters": {"phase": 1}, "layers": "blocks.5", "device": "cpu"}
     few = compare(psychophys.measure(values=12, **settings))
-    assert "12 values are too few for p <= 0.05" in verdicts(few)[0]
+    assert "12 values are too few for p <= 0.05" in conclusions(few)[0]
     fewer = compare(psychophys.measure(values=4, **settings))
-    assert "too few values of orientation" in verdicts(fewer)[0]
+    assert "too few values of orientation" in conclusions(fewer)[0]
     ends = compare(psychophys.measure(dimension="contrast", values=6, **settings))
     assert set(ends["n_values"]) == {6}
-    assert "p <=" not in verdicts(ends)[0]
+    assert "p <=" not in conclusions(ends)[0]
 
 
 def test_units_must_agree() -> None:

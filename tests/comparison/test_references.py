@@ -13,7 +13,7 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.comparison.compare import PIXELS, verdicts
+from psychophys.comparison.compare import PIXELS, conclusions
 from psychophys.comparison.correlation import compare_with_prior
 from psychophys.comparison.human import match
 from psychophys.comparison.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate
@@ -166,7 +166,7 @@ def test_who_sees_as_people_do_has_slope_one(rings: dict[str, Results], name: st
     assert layers[["r", "slope", "slope_low", "slope_high"]].to_numpy() == pytest.approx(1, rel=1e-3)
     assert found["pixels_per_degree"].isna().all()
     assert (layers["p_shift"] <= 0.05).all()
-    assert "goes with human sensitivity in 2 of 2 layers" in verdicts(found)[0]
+    assert "goes with human sensitivity in 2 of 2 layers" in conclusions(found)[0]
     assert "prior" not in found
 
 
@@ -190,7 +190,7 @@ def test_contrast_is_compared_over_frequency(functions: Results) -> None:
     assert set(found["pixels_per_degree"]) == {50}
     assert set(found["n_values"]) == {6}
     assert layers["p_shift"].isna().all()
-    assert "sensitivity to contrast goes with human sensitivity in 2 of 2 layers" in verdicts(found)[0]
+    assert "sensitivity to contrast goes with human sensitivity in 2 of 2 layers" in conclusions(found)[0]
 
 
 def test_the_baseline_of_contrast_is_that_of_its_images(functions: Results) -> None:
@@ -224,7 +224,7 @@ def test_runs_that_differ_otherwise_are_curves_of_their_own(
     few = found[found["n_values"] == 3]
     assert few["slope"].notna().all()
     assert few["slope_low"].isna().all()
-    assert "3 values of frequency are too few; measure at least 6" in verdicts(few)[0]
+    assert "3 values of frequency are too few; measure at least 6" in conclusions(few)[0]
 
 
 def test_too_few_frequencies_are_refused_with_what_to_do(observer: psychophys.Observer) -> None:
@@ -245,8 +245,10 @@ def test_a_round_that_repeats_needs_more_values(observer: psychophys.Observer) -
         (psychophys.compare(results, "wei-stocker-2015"), "the prior"),
     ):
         assert found["p_least"].iloc[-1] == found["p_shift"].iloc[-1] == 2 / 36
-        assert f"36 values are too few for p <= 0.05 with {what}; measure at least 40" in verdicts(found)[0]
-        assert "highest r 1.00" in verdicts(found)[0]
+        assert (
+            f"36 values are too few for p <= 0.05 with {what}; measure at least 40" in conclusions(found)[0]
+        )
+        assert "highest r 1.00" in conclusions(found)[0]
 
 
 @pytest.mark.parametrize("name", ["orientation", "patch", "contrast"])

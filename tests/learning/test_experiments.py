@@ -17,8 +17,8 @@ from torch.nn import functional
 import psychophys
 from psychophys import cli
 from psychophys.base.errors import ModelError, UsageError
-from psychophys.learning import EXPERIMENTS, findings
 from psychophys.learning.crops import autoencoder, classifier, cuts
+from psychophys.learning.experiments import EXPERIMENTS, findings
 from psychophys.learning.gratings import rearing, supervised, worlds
 from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import Learned, run_trainings
@@ -72,8 +72,8 @@ def test_every_experiment_measures_over_training(learned: Learned) -> None:
 def test_every_experiment_says_and_draws_what_it_found(learned: Learned, tmp_path: Path) -> None:
     found = findings(learned)
     assert len(found.table) > 0
-    assert found.sentences
-    assert all(sentence.endswith(".") and "nan" not in sentence for sentence in found.sentences)
+    assert found.conclusions
+    assert all(sentence.endswith(".") and "nan" not in sentence for sentence in found.conclusions)
     psychophys.save_figure(plot_learning(learned), tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 10_000
 
@@ -83,7 +83,7 @@ def test_every_experiment_is_read_again(learned: Learned, tmp_path: Path) -> Non
     learned.modes.write(tmp_path / "a-modes.parquet")
     again = psychophys.read_learned(tmp_path / "a.parquet")
     assert again.experiment == learned.experiment
-    assert findings(again).sentences == findings(learned).sentences
+    assert findings(again).conclusions == findings(learned).conclusions
 
 
 def test_checkpoints_are_measured_as_they_were(learned: Learned) -> None:
@@ -670,7 +670,7 @@ def test_training_that_diverges_says_so() -> None:
 
 def test_trainings_that_learned_nothing_are_named() -> None:
     found = psychophys.learn("autoencoder", learning_rate=1.0, runs=1, batch=16, steps=60, snapshots=2)
-    said = findings(found).sentences
+    said = findings(found).conclusions
     assert any("has learned nothing" in sentence for sentence in said)
     psychophys.plot_learning(found)
 

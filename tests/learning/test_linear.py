@@ -19,8 +19,8 @@ from scipy.integrate import solve_ivp
 import psychophys
 from psychophys import cli
 from psychophys.base.errors import UsageError
-from psychophys.learning import get_experiment
 from psychophys.learning.acuities import acuity, crossing, power_law
+from psychophys.learning.experiments import EXPERIMENTS
 from psychophys.learning.linear import descent, theory
 from psychophys.learning.linear.patches import (
     SHORTER_SIDE,
@@ -29,7 +29,7 @@ from psychophys.learning.linear.patches import (
     spectrum_exponent,
     statistics_of,
 )
-from psychophys.learning.linear.plan import Settings
+from psychophys.learning.linear.plan import LinearSettings
 from psychophys.learning.linear.run import plan_linear
 from psychophys.learning.linear.theory import DEPTHS, Depth
 from psychophys.learning.photographs import Photographs, load_photographs
@@ -37,14 +37,14 @@ from psychophys.learning.training import Learned, run_trainings
 from psychophys.plots.learning import plot_learning
 
 RATE = 0.05
-SMALL = Settings(depths=("1", "2"), runs=2, patch=8, steps=400, snapshots=4)
+SMALL = LinearSettings(depths=("1", "2"), runs=2, patch=8, steps=400, snapshots=4)
 
 
 def packaged_photographs() -> Photographs:
     return load_photographs(shorter_side=SHORTER_SIDE)
 
 
-def learn_linear(settings: Settings, **how: Any) -> Learned:
+def learn_linear(settings: LinearSettings, **how: Any) -> Learned:
     return run_trainings(plan_linear(settings), **how)
 
 
@@ -294,7 +294,7 @@ def test_finished_trainings_are_not_made_again(
 
 
 def test_checkpoints_are_made_again_where_they_are_gone(tmp_path: Path) -> None:
-    settings = Settings(depths=("3", "tied"), runs=1, patch=8, steps=300, snapshots=3)
+    settings = LinearSettings(depths=("3", "tied"), runs=1, patch=8, steps=300, snapshots=3)
     found = learn_linear(settings, folder=tmp_path)
     frame = found.thresholds.to_pandas()
     assert sorted(map(str, tmp_path.iterdir())) == sorted(frame["checkpoint"].unique())
@@ -358,7 +358,7 @@ def test_what_cannot_be_learned_is_said(settings: dict, words: str) -> None:
 
 def test_unknown_experiments_are_named() -> None:
     with pytest.raises(UsageError, match="Did you mean linear"):
-        get_experiment("liner")
+        EXPERIMENTS.find("liner")
 
 
 def test_images_without_contrast_are_refused(tmp_path: Path) -> None:

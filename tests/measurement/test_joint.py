@@ -14,7 +14,7 @@ import psychophys
 from psychophys import MeasurementError, Observer, Stimulus, UsageError, confusable, fisher_matrix
 from psychophys.cli import main
 from psychophys.measurement.joint import plan_fisher, products, run_fisher
-from psychophys.noise.models import NOISE
+from psychophys.noise.table import NOISE
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.plots.ellipses import ellipse, magnification, plot_ellipses
 from psychophys.responses.several import jvp

@@ -15,7 +15,8 @@ import pytest
 
 import psychophys
 from psychophys.base.errors import PsychophysError, UsageError, unknown
-from psychophys.measurement.spec import Measurement, check, grid_step, plan, run_id
+from psychophys.measurement.plan import check, plan
+from psychophys.measurement.spec import Measurement, grid_step, run_id
 from psychophys.stimuli import STIMULI
 
 ALL_STIMULI = sorted(STIMULI)

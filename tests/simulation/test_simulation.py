@@ -13,12 +13,15 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import MeasurementError, UsageError
-from psychophys.noise.models import get_noise, read_out
+from psychophys.noise.models import read_out
+from psychophys.noise.table import get_noise
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
 from psychophys.plots.psychometric import plot_psychometric
+from psychophys.simulation.check import check_results
 from psychophys.simulation.psychometrics import TASKS, fit
-from psychophys.simulation.table import check_results, conclusions, join, run_simulation
+from psychophys.simulation.run import run_simulation
+from psychophys.simulation.table import conclusions, join
 from psychophys.simulation.trials import LEVELS, Experiment, prepare, proportions_correct
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from psychophys.base.errors import UsageError
-from psychophys.measurement.spec import Measurement, plan
+from psychophys.measurement.plan import plan
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.names import Job
 from psychophys.results.thresholds import concat, read
 from psychophys.stimuli import get_stimulus

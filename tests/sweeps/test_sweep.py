@@ -16,7 +16,7 @@ import pytest
 from inside import call_inside
 
 from psychophys.base.errors import UsageError
-from psychophys.measurement.spec import plan
+from psychophys.measurement.plan import plan
 from psychophys.observers.names import Job
 from psychophys.results.thresholds import read
 from psychophys.sweeps.store import Store, read_failures

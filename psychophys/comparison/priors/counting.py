@@ -14,7 +14,7 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,10 @@ from PIL import Image
 
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.base.files import write_atomically
+from psychophys.base.types import Array, Progress
 from psychophys.comparison.priors import Prior
 from psychophys.comparison.priors.quantities import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
 from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, stream
-
-Array = NDArray[np.float64]
-Progress = Callable[[int, int], None]
-"""Called with the images done and the images in all."""
 
 BATCH = 16
 SAVE_SECONDS = 20.0
@@ -60,7 +57,7 @@ class _Sums:
 
 
 @dataclass(frozen=True)
-class Settings:
+class CountSettings:
     """What decides the numbers, apart from the images.
 
     Attributes
@@ -115,7 +112,7 @@ def image_statistics(
     """
     if not np.isfinite(rotate_deg):
         raise UsageError(f"rotation by {rotate_deg} deg", "Give a number, such as 45.")
-    settings = Settings(float(rotate_deg) % 360, seed)
+    settings = CountSettings(float(rotate_deg) % 360, seed)
     sources = find_images(images)
     state = None if resume is None else Path(resume)
     print_of = _fingerprint(sources, settings)
@@ -135,7 +132,7 @@ def _bins() -> int:
     return sum(len(quantity.centres) for quantity in QUANTITIES)
 
 
-def _fingerprint(sources: Sequence[Source], settings: Settings) -> str:
+def _fingerprint(sources: Sequence[Source], settings: CountSettings) -> str:
     version = importlib.metadata.version("psychophys")
     digest = hashlib.sha256(json.dumps([asdict(settings), _bins(), version]).encode())
     stamps = {path: _stamp(path) for path in {source.path for source in sources}}
@@ -156,7 +153,7 @@ def _stamp(path: str) -> tuple[int, int]:
 def _add_up(
     sources: Sequence[Source],
     sums: _Sums,
-    settings: Settings,
+    settings: CountSettings,
     device: torch.device,
     state: Path | None,
     print_of: str,
@@ -210,7 +207,7 @@ def middle_square(image: Image.Image, rotate_deg: float = 0.0) -> Square:
     return np.asarray(image.crop((left, top, left + SIDE, top + SIDE)))
 
 
-def _weights(numbers: Sequence[int], settings: Settings) -> Array:
+def _weights(numbers: Sequence[int], settings: CountSettings) -> Array:
     """How often each image counts in each row of the sums; the same however the run was cut."""
     rows = [
         np.random.default_rng((settings.seed, number)).poisson(1.0, settings.replicates) for number in numbers
@@ -245,7 +242,12 @@ def _load(path: Path | None, print_of: str) -> _Sums | None:
 
 
 def _to_prior(
-    sums: _Sums, settings: Settings, images: Sequence[str | Path], n_found: int, seconds: float, title: str
+    sums: _Sums,
+    settings: CountSettings,
+    images: Sequence[str | Path],
+    n_found: int,
+    seconds: float,
+    title: str,
 ) -> Prior:
     rows: list[dict[str, Any]] = []
     start = 0

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from psychophys.base.types import Array
 from psychophys.stimuli.color import rgb_to_hsv, rgb_to_lch
-
-Array = NDArray[np.float64]
 
 SIDE, DIAMETER = 256, 224
 SCALES_PIXELS = (1.0, 1.5, 3.0)

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from psychophys.base.types import Array
 from psychophys.learning.acuities import acuity
 from psychophys.learning.conditions import check_shared, plan_conditions
 from psychophys.learning.crops import cuts
@@ -42,11 +42,11 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
-from psychophys.measurement.spec import Measurement, plan
+from psychophys.measurement.plan import plan
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, convolutional
 from psychophys.results.thresholds import Results
 
-Array = NDArray[np.float64]
 ANGLES = {"upright": 0.0, "rotated": 45.0}
 """By which the photographs are turned, counter-clockwise."""
 SIDE, CROPS = 32, 8000
@@ -61,7 +61,7 @@ GREY = 0.5
 
 
 @dataclass(frozen=True)
-class Settings:
+class AutoencoderSettings:
     """Of the experiment ``autoencoder``.
 
     Attributes
@@ -105,7 +105,7 @@ class Settings:
         check_limits({"noise": (self.noise, 0, 10)})
 
 
-def plan_autoencoder(settings: Settings) -> list[Training]:
+def plan_autoencoder(settings: AutoencoderSettings) -> list[Training]:
     """Every condition with every seed.
 
     Raises
@@ -148,7 +148,7 @@ def _measurements() -> tuple[Measurement, ...]:
 
 
 def _train(
-    settings: Settings,
+    settings: AutoencoderSettings,
     photographs: Photographs,
     angle_deg: float,
     steps: tuple[int, ...],

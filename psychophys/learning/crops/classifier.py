@@ -35,7 +35,8 @@ from psychophys.learning.training import (
     spread_steps,
 )
 from psychophys.learning.trends import Findings, curves, ratio, told, trend, with_interval
-from psychophys.measurement.spec import Measurement, plan
+from psychophys.measurement.plan import plan
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, from_timm
 
 TASKS = {
@@ -52,7 +53,7 @@ NOISE_LEVEL = 0.1
 
 
 @dataclass(frozen=True)
-class Settings:
+class ClassifierSettings:
     """Of the experiment ``classifier``.
 
     Attributes
@@ -108,7 +109,7 @@ class Settings:
             )
 
 
-def plan_classifier(settings: Settings) -> list[Training]:
+def plan_classifier(settings: ClassifierSettings) -> list[Training]:
     """Every condition with every seed.
 
     Raises
@@ -168,7 +169,7 @@ def _measurement() -> Measurement:
 
 
 def _train(
-    settings: Settings,
+    settings: ClassifierSettings,
     photographs: Photographs,
     plain: Mapping[str, Any],
     angle_deg: float,

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from psychophys.base.types import Array
 from psychophys.learning.conditions import check_shared
 from psychophys.learning.gratings import worlds
 from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
@@ -31,7 +31,6 @@ from psychophys.learning.trends import (
     with_interval,
 )
 
-Array = NDArray[np.float64]
 LAYER = "layer1"
 BURST = 0.2
 """Length of a burst, as a share of the training. What it does is measured at its end, and as long after."""
@@ -51,7 +50,7 @@ CONDITIONS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class RearingSettings:
     """Of the experiment ``rearing``.
 
     Attributes
@@ -111,7 +110,7 @@ def measured_steps(steps: int, snapshots: int) -> tuple[int, ...]:
     return tuple(sorted(spread | ends | {steps // 2}))
 
 
-def plan_rearing(settings: Settings) -> list[Training]:
+def plan_rearing(settings: RearingSettings) -> list[Training]:
     """Every condition with every seed."""
     return plan_worlds(
         "rearing",

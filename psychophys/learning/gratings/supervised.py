@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from psychophys.base.types import Array
 from psychophys.learning.conditions import check_shared
 from psychophys.learning.gratings import worlds
 from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
@@ -30,7 +30,6 @@ from psychophys.learning.trends import (
     with_interval,
 )
 
-Array = NDArray[np.float64]
 FIRST_STEP = 5
 LAYER = "layer1"
 EARLY_GROWTH = 1.25
@@ -171,7 +170,7 @@ USUAL = (
 
 
 @dataclass(frozen=True)
-class Settings:
+class SupervisedSettings:
     """Of the experiment ``supervised``; as in the paper, unless given.
 
     Attributes
@@ -205,7 +204,7 @@ class Settings:
         )
 
 
-def plan_supervised(settings: Settings) -> list[Training]:
+def plan_supervised(settings: SupervisedSettings) -> list[Training]:
     """Every condition with every seed."""
     return plan_worlds(
         "supervised",

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from psychophys.base.types import Array
 from psychophys.learning.conditions import Shared, plan_conditions
 from psychophys.learning.training import Advance, Snapshot, Training, seeded
-from psychophys.measurement.spec import Measurement, plan
+from psychophys.measurement.plan import plan
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.learned import Described, dense
 from psychophys.stimuli import get_stimulus
 
-Array = NDArray[np.float64]
 SIDE, CYCLES, BINS = 64, 5.0, 60
 WIDTHS = (SIDE * SIDE, 1024, 256, BINS)
 INITIAL_SCALE = 0.1

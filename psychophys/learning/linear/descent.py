@@ -13,15 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from psychophys.base.errors import MeasurementError
+from psychophys.base.types import Array
 from psychophys.learning.linear.theory import Depth
 from psychophys.observers import learned
 from psychophys.observers.learned import Described
 
-Array = NDArray[np.float64]
 Weights = list[Tensor]
 EVERY = 200
 """Steps between two calls of a progress function."""

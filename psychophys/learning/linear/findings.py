@@ -19,7 +19,7 @@ FLATTEST = 0.2
 def find_linear(learned: Learned) -> Findings:
     """Half-times of the first and the last mode, largest error of any, and the exponent of acuity."""
     modes, acuities = learned.modes.to_pandas(), acuity(learned.thresholds)
-    trainings = pd.DataFrame(list(learned.modes.trainings.values()))
+    trainings = pd.DataFrame(list(learned.modes.runs.values()))
     rows = []
     for model, part in modes.groupby("model", sort=False):
         own = trainings[[DEPTHS[depth].model == model for depth in trainings["depth"]]]
@@ -36,7 +36,7 @@ def find_linear(learned: Learned) -> Findings:
                 "theory": own["predicted_exponent"].astype(float).mean(),
             }
         )
-    first = next(iter(learned.modes.trainings.values()))
+    first = next(iter(learned.modes.runs.values()))
     title = (
         f"{first['patch']} x {first['patch']} patches, {first['init']} weights: half-times of modes in "
         "steps, exponent of acuity"
@@ -58,7 +58,7 @@ def _sentences(rows: list[dict[str, Any]], learned: Learned) -> list[str]:
     known = modes.groupby("model", sort=False)["predicted_half_time"].any()
     if without := [str(model) for model, closed in known.items() if not closed]:
         said.append(f"No prediction for {', '.join(without)}: in three layers it needs balanced weights.")
-    spectrum = np.mean([record["spectrum_exponent"] for record in learned.modes.trainings.values()])
+    spectrum = np.mean([record["spectrum_exponent"] for record in learned.modes.runs.values()])
     if spectrum > FLATTEST:
         said.append(
             f"The power of gratings falls as frequency^-{spectrum:.2f}, so that acuity would grow as "

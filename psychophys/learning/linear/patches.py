@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from psychophys.base.types import Array
 from psychophys.learning.photographs import Photographs
 
-Array = NDArray[np.float64]
 SHORTER_SIDE = 128
 """Pixels that photographs are scaled to: a patch of 16 is an eighth of the view. In the packaged photographs
 at this size, the power of a grating falls with its frequency to the power of about -2, as it does in many."""

@@ -1,4 +1,4 @@
-"""Settings of the experiment ``linear``, and the trainings that they ask for."""
+"""LinearSettings of the experiment ``linear``, and the trainings that they ask for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError, unknown
+from psychophys.base.types import Array
 from psychophys.learning.linear import theory
 from psychophys.learning.linear.patches import PATCHES, Statistics, draw_patches, statistics_of
 from psychophys.learning.linear.theory import Depth, get_depth
 from psychophys.learning.photographs import Photographs
 from psychophys.learning.training import MOST_RUNS, check_limits
-from psychophys.measurement.spec import Measurement, plan
+from psychophys.measurement.plan import plan
+from psychophys.measurement.spec import Measurement
 
-Array = NDArray[np.float64]
 INITS = {
     "balanced": "random rotations: every layer has the same share in every mode",
     "uniform": "independent weights from -0.01 to 0.01, as in Benjamin et al. 2022",
@@ -38,7 +38,7 @@ NOISE_LEVEL = 0.1
 
 
 @dataclass(frozen=True)
-class Settings:
+class LinearSettings:
     """Of the experiment ``linear``.
 
     Attributes
@@ -102,7 +102,7 @@ class Plan:
         Where thresholds are measured; the last is the last.
     """
 
-    settings: Settings
+    settings: LinearSettings
     depth: Depth
     seed: int
     steps: tuple[int, ...]
@@ -123,7 +123,7 @@ class Plan:
         }
 
 
-def make_plans(settings: Settings, photographs: Photographs) -> list[Plan]:
+def make_plans(settings: LinearSettings, photographs: Photographs) -> list[Plan]:
     """All trainings, seed by seed; a depth has the same steps in each, from the first seed's patches."""
     statistics = training_statistics(settings, photographs, settings.seed)
     rate = settings.learning_rate * statistics.eigenvalues[:MODES] / statistics.eigenvalues[0]
@@ -145,7 +145,7 @@ def make_plans(settings: Settings, photographs: Photographs) -> list[Plan]:
     ]
 
 
-def _steps(settings: Settings, depth: Depth, rate: Array) -> tuple[int, ...]:
+def _steps(settings: LinearSettings, depth: Depth, rate: Array) -> tuple[int, ...]:
     """From where the second mode, the first that is a wave, is half learned, to the last step."""
     typical = INITIAL_STRENGTH
     if settings.init == "uniform":
@@ -158,7 +158,7 @@ def _steps(settings: Settings, depth: Depth, rate: Array) -> tuple[int, ...]:
     return tuple(int(step) for step in np.unique(np.geomspace(first, last, settings.snapshots).round()))
 
 
-def training_statistics(settings: Settings, photographs: Photographs, seed: int) -> Statistics:
+def training_statistics(settings: LinearSettings, photographs: Photographs, seed: int) -> Statistics:
     """Of the patches that a seed draws."""
     patches = draw_patches(photographs, settings.patch, np.random.default_rng((seed, 0)))
     statistics = statistics_of(patches)

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from psychophys.base.types import Array
 from psychophys.learning.acuities import CRITERION, crossing
 from psychophys.learning.linear.descent import describe, network
 from psychophys.learning.linear.patches import Statistics
 from psychophys.learning.linear.theory import Depth, get_depth, strength
-from psychophys.measurement.batches import respond
+from psychophys.measurement.blocks import present
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.layers import select_layers
 from psychophys.observers.load import observe_learned
-
-Array = NDArray[np.float64]
+from psychophys.responses.estimators import ESTIMATORS
 
 
 def projections(measurement: Measurement, statistics: Statistics) -> Array:
@@ -30,13 +29,14 @@ def projections(measurement: Measurement, statistics: Statistics) -> Array:
     observer = observe_learned(described, network(one, mean, [basis], basis))
     found: list[Tensor] = []
 
-    def receive(name: str, _: Tensor, tangent: Tensor | None) -> None:
-        if name == "pixels" and tangent is not None:
+    def receive(_name: str, _: Tensor, tangent: Tensor | None) -> None:
+        if tangent is not None:
             found.append(tangent.double())
 
     layers = select_layers(observer, ["pixels"]).layers
     count = len(measurement.samples), len(measurement.values)
-    width = respond(measurement, observer, layers, (slice(0, count[0]), slice(0, count[1])), "jvp", receive)
+    whole = slice(0, count[0]), slice(0, count[1])
+    width = present(measurement, observer, layers, whole, ESTIMATORS["jvp"]).respond(receive)
     along = (torch.cat(found) / width) @ basis
     return np.asarray((along**2).reshape(*count, -1).mean(dim=0).numpy())
 

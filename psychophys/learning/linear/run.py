@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from psychophys.base.types import Array
 from psychophys.learning.acuities import growth
 from psychophys.learning.linear import descent, theory
 from psychophys.learning.linear.patches import SHORTER_SIDE, Statistics, spectrum_exponent
@@ -19,8 +20,8 @@ from psychophys.learning.linear.plan import (
     INITIAL_STRENGTH,
     MODES,
     UNIFORM_SCALE,
+    LinearSettings,
     Plan,
-    Settings,
     has_closed_form,
     make_plans,
     training_statistics,
@@ -29,11 +30,10 @@ from psychophys.learning.linear.prediction import predicted_acuity, projections
 from psychophys.learning.photographs import load_photographs
 from psychophys.learning.training import Advance, HalfTimes, Snapshot, Training
 
-Array = NDArray[np.float64]
 CURVE_POINTS = 60
 
 
-def plan_linear(settings: Settings) -> list[Training]:
+def plan_linear(settings: LinearSettings) -> list[Training]:
     """Every depth with every seed.
 
     Raises

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psychophys.base.errors import unknown
-
-Array = NDArray[np.float64]
+from psychophys.base.types import Array
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from psychophys.observers.imports import import_modules
 from psychophys.responses.memory import keep_freed_memory
 from psychophys.sweeps.tasks import Outcome, Task, attempt
 
-Progress = Callable[[Task, int, int], None]
+TaskProgress = Callable[[Task, int, int], None]
 """Called with a task, its images done and its images in all."""
 
 
@@ -26,7 +26,7 @@ class Engine(Protocol):
     exception. When the iterator is closed, no worker goes on.
     """
 
-    def run(self, tasks: Iterable[Task], progress: Progress | None = None) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task], progress: TaskProgress | None = None) -> Iterator[Outcome]:
         """Make every measurement."""
         ...
 
@@ -34,13 +34,13 @@ class Engine(Protocol):
 class Serial:
     """One after the other in this process: no start-up cost, and no shelter from a model that crashes."""
 
-    def run(self, tasks: Iterable[Task], progress: Progress | None = None) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task], progress: TaskProgress | None = None) -> Iterator[Outcome]:
         """Make every measurement."""
         for task in tasks:
             yield attempt(task, reporter(progress, task))
 
 
-def reporter(progress: Progress | None, task: Task) -> Callable[[int, int], None] | None:
+def reporter(progress: TaskProgress | None, task: Task) -> Callable[[int, int], None] | None:
     """``progress`` for one task."""
     if progress is None:
         return None

@@ -20,7 +20,7 @@ import torch
 
 from psychophys.base.errors import MeasurementError
 from psychophys.observers.observer import pick_device
-from psychophys.sweeps.engines.base import Progress, check_limits, pack, unpack_and_attempt
+from psychophys.sweeps.engines.base import TaskProgress, check_limits, pack, unpack_and_attempt
 from psychophys.sweeps.tasks import Outcome, Task
 
 LOG_BYTES = 4000
@@ -66,7 +66,7 @@ class Processes:
         self.threads = max(torch.get_num_threads() // count, 1)
         self.timeout = timeout
 
-    def run(self, tasks: Iterable[Task], progress: Progress | None = None) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task], progress: TaskProgress | None = None) -> Iterator[Outcome]:
         """Make every measurement."""
         waiting = iter(tasks)
         context = _context()
@@ -87,7 +87,7 @@ class Processes:
                 _end(connection, worker)
 
     def _collect(
-        self, running: dict[Connection, _Worker], progress: Progress | None
+        self, running: dict[Connection, _Worker], progress: TaskProgress | None
     ) -> Iterator[tuple[str, Outcome]]:
         """Wait for news and yield the slot and outcome of every worker that is through."""
         for ready in wait(list(running), timeout=self._patience(running)):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
-from psychophys.sweeps.engines.base import Progress, check_limits, pack, unpack_and_attempt
+from psychophys.sweeps.engines.base import TaskProgress, check_limits, pack, unpack_and_attempt
 from psychophys.sweeps.tasks import Outcome, Task
 
 POLL_SECONDS = 1.0
@@ -70,7 +70,7 @@ class Ray:
         self.cpus, self.retries, self.timeout = cpus, retries, timeout
         self._ray = _import_ray()
 
-    def run(self, tasks: Iterable[Task], progress: Progress | None = None) -> Iterator[Outcome]:  # noqa: ARG002
+    def run(self, tasks: Iterable[Task], progress: TaskProgress | None = None) -> Iterator[Outcome]:  # noqa: ARG002
         """Make every measurement; images are not reported, only outcomes."""
         ray = self._ray
         ours = not ray.is_initialized()

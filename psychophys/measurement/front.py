@@ -1,0 +1,148 @@
+"""The front door: what every way to measure asks for, and how it gets a plan and an observer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from psychophys.base.errors import UsageError
+from psychophys.base.types import Progress
+from psychophys.measurement.plan import plan
+from psychophys.measurement.run import run
+from psychophys.observers.load import load_observer
+from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.observer import Observer, pick_device
+from psychophys.results.thresholds import Results
+from psychophys.stimuli import Stimulus
+
+Door = TypeVar("Door", bound=Callable[..., Any])
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def _keywords(of: Callable[..., Any], *but: str) -> dict[str, inspect.Parameter]:
+    """What a function takes by name, with the defaults that it has."""
+    every = inspect.signature(of).parameters
+    return {name: p.replace(kind=_KEYWORD) for name, p in every.items() if name not in but}
+
+
+OBSERVER_OPTIONS = {
+    name: p.replace(default="auto") if name == "device" else p
+    for name, p in _keywords(load_observer, "model").items()
+}
+"""Of :func:`psychophys.load_observer`; a device is picked where none is named."""
+PLAN_OPTIONS = _keywords(plan)
+"""Of :func:`psychophys.plan`."""
+
+
+def takes_options(*leaves_out: str) -> Callable[[Door], Door]:
+    """Give a function, which takes ``**options``, the signature of all that these are.
+
+    Parameters
+    ----------
+    leaves_out
+        Options of :func:`psychophys.plan` that it does not take.
+    """
+
+    def decorate(function: Door) -> Door:
+        own = inspect.signature(function)
+        named = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        known = {p.name for p in named} | set(leaves_out)
+        shared = [p for name, p in {**PLAN_OPTIONS, **OBSERVER_OPTIONS}.items() if name not in known]
+        function.__signature__ = own.replace(parameters=[*named, *shared])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+P = TypeVar("P")
+
+
+def enter(
+    model: str | Observer,
+    planner: Callable[..., P],
+    options: Mapping[str, Any],
+    batch_size: int | None = None,
+) -> tuple[P, Observer]:
+    """Plan, then load: nothing is loaded for a request that cannot be met.
+
+    Parameters
+    ----------
+    model
+        A name for :func:`psychophys.load_observer`, or an observer, which brings its own weights.
+    planner
+        Takes the options that are not of the observer.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or an impossible value.
+    TypeError
+        For an option that neither has.
+    """
+    observing = {name: value for name, value in options.items() if name in OBSERVER_OPTIONS}
+    planned = planner(**{name: value for name, value in options.items() if name not in observing})
+    check_batch(batch_size)
+    if isinstance(model, Observer):
+        return planned, model
+    device = pick_device(observing.pop("device", "auto"))
+    return planned, load_observer(model, device=device, **observing)
+
+
+def check_batch(batch_size: int | None) -> None:
+    """Raise :class:`UsageError` for a batch without images."""
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch size {batch_size}", "Give one or more.")
+
+
+@takes_options()
+def measure(
+    model: str | Observer = DEFAULT_MODEL,
+    stimulus: str | Stimulus | None = None,
+    dimension: str | None = None,
+    *,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Results:
+    """Measure discrimination thresholds of every chosen layer of a model.
+
+    Parameters
+    ----------
+    model
+        A name for :func:`psychophys.load_observer`, or an :class:`psychophys.Observer`.
+    stimulus, dimension
+        See :func:`psychophys.plan`.
+    batch_size
+        Images in one forward pass; halved as often as memory needs. Does not change results
+        beyond rounding.
+    progress
+        Called with the images done and the images in all.
+    **options
+        Of the measurement: ``values``, ``parameters``, ``layers``, ``estimator``, ``noise`` and all else
+        that :func:`psychophys.plan` takes. Of the observer: ``weights``, ``seed``, ``checkpoint``,
+        ``device`` and ``dtype`` as :func:`psychophys.load_observer` takes them, where ``model`` is a name;
+        ``device`` is ``"auto"`` unless it is said.
+
+    Returns
+    -------
+    Results
+        One row for each layer and value.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or an impossible value.
+    MeasurementError
+        For a measurement that fails while it runs.
+
+    Examples
+    --------
+    >>> import psychophys
+    >>> table = psychophys.measure(layers="blocks.*", values=4, parameters={"phase": 2})
+    >>> table.to_pandas()[["layer", "value", "threshold"]].shape
+    (92, 3)
+    """
+    asked = {"stimulus": stimulus, "dimension": dimension, **options}
+    measurement, observer = enter(model, plan, asked, batch_size)
+    return run(measurement, observer, batch_size=batch_size, progress=progress)

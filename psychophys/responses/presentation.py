@@ -1,0 +1,90 @@
+"""A block of stimuli about to be shown to an observer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from psychophys.base.types import Array
+from psychophys.observers.layers import Layer
+from psychophys.observers.observer import Observer
+from psychophys.responses.estimators import Estimator
+from psychophys.responses.single import Block, ReceiveChange, Render
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """Which of the samples differ in nuisance parameters alone.
+
+    Attributes
+    ----------
+    groups
+        Places of such samples, group by group.
+    drawn
+        Whether samples are drawn at random (images, noise), and are not a regular grid (phases).
+    """
+
+    groups: Sequence[NDArray[np.intp]]
+    drawn: bool
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """K values of a dimension in each of S nuisance samples, and who is shown them.
+
+    Attributes
+    ----------
+    render
+        ``values -> images``: (S, K) to (S * K, 3, H, W).
+    values
+        In the dimension's unit: (K,).
+    step
+        Half-width of differences, or the spacing of the grid.
+    nuisance
+        What is known of all samples of the measurement.
+    """
+
+    observer: Observer
+    layers: Sequence[Layer]
+    estimator: Estimator
+    render: Render
+    values: Tensor
+    n_samples: int
+    step: float
+    nuisance: Nuisance
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples and values."""
+        return self.n_samples, len(self.values)
+
+    def respond(self, receive: ReceiveChange) -> float:
+        """Hand the responses and changes of the layers to ``receive``; return the width of the changes."""
+        wanted = {layer.name for layer in self.layers}
+
+        def receive_wanted(name: str, response: Tensor, change: Tensor | None) -> None:
+            if name in wanted:  # A module that is called twice answers twice.
+                receive(name, response, change)
+
+        block = Block(self.values, self.n_samples, self.step)
+        return self.estimator.single(self.observer, self.layers, self.render, block, receive_wanted)
+
+    def images(self) -> tuple[Tensor, Tensor]:
+        """The images and their exact derivatives by the value: (S * K, 3, H, W) each."""
+        grid = self.values.repeat(self.n_samples, 1)
+        with torch.no_grad(), forward_ad.dual_level():
+            drawn = self.render(forward_ad.make_dual(grid, torch.ones_like(grid)))
+            images, tangent = forward_ad.unpack_dual(drawn)
+            tangent = torch.zeros_like(images) if tangent is None else tangent
+            # Images of one value in all channels are views: what follows needs their own memory.
+            return images.contiguous(), tangent.contiguous()
+
+    def table(self, numbers: Tensor) -> Array:
+        """One number for each image, as a table of samples and values: (S * K,) to (S, K)."""
+        return np.asarray(numbers.cpu().double().reshape(self.shape).numpy())
