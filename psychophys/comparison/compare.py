@@ -36,7 +36,7 @@ def compare(
     *,
     scale: float | None = None,
     seed: int = 0,
-    human: bool = False,
+    human: bool | str = False,
     pixels_per_degree: float = PIXELS_PER_DEGREE,
 ) -> pd.DataFrame:
     """How the sensitivity of every layer goes with a prior, or with human sensitivity.
@@ -50,8 +50,8 @@ def compare(
     seed
         Of the bootstrap.
     human
-        Compare with human sensitivity (``psychophys.comparison.references``) in place of a prior. Contrast
-        is then compared over frequency, across runs that differ in frequency alone.
+        Compare with human sensitivity in place of a prior: with the reference of that name in
+        :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over frequency, across runs that differ in frequency alone.
     pixels_per_degree
         Of visual angle; decides the frequency in cycles/deg.
 
@@ -80,7 +80,7 @@ def compare(
         )
     rows: list[dict[str, Any]] = []
     known: dict[str, Array | None] = {}
-    for matched in match(results, pixels_per_degree):
+    for matched in match(results, pixels_per_degree, human if isinstance(human, str) else None):
         pixels = _pixels(matched, known)
         scaled = pixels_per_degree if matched.across else float("nan")
         named = {"reference": matched.reference.name, "pixels_per_degree": scaled}

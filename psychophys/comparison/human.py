@@ -46,13 +46,17 @@ class Matched:
         return self.reference.axis != self.reference.dimension
 
 
-def match(results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE) -> list[Matched]:
+def match(
+    results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE, reference: str | None = None
+) -> list[Matched]:
     """Put human sensitivity beside everything in a table of results.
 
     Parameters
     ----------
     pixels_per_degree
         Of visual angle, for who would look at the images: turns cycles/image into cycles/deg.
+    reference
+        Name in :data:`psychophys.comparison.references.REFERENCES`. Default: the first for what was measured.
 
     Raises
     ------
@@ -70,12 +74,12 @@ def match(results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE) -> lis
     functions: dict[str, list[tuple[pd.DataFrame, Mapping[str, Any]]]] = {}
     for run_id, rows in frame.groupby("run_id", sort=False):
         record, first = results.runs[str(run_id)], rows.iloc[0]
-        reference = reference_for(first["dimension"], first["stimulus"])
-        if reference.axis == reference.dimension:
-            found.append(_matched(rows, reference, (record,)))
+        chosen = reference_for(first["dimension"], first["stimulus"], reference)
+        if chosen.axis == chosen.dimension:
+            found.append(_matched(rows, chosen, (record,)))
         else:
             functions.setdefault(_all_but_frequency(record), []).append((rows, record))
-    return found + [_function(runs, pixels_per_degree) for runs in functions.values()]
+    return found + [_function(runs, pixels_per_degree, reference) for runs in functions.values()]
 
 
 def _matched(rows: pd.DataFrame, reference: Reference, records: tuple[Mapping[str, Any], ...]) -> Matched:
@@ -94,7 +98,9 @@ def _all_but_frequency(record: Mapping[str, Any]) -> str:
     return json.dumps([measurement, rest, observer], sort_keys=True)
 
 
-def _function(runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_degree: float) -> Matched:
+def _function(
+    runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_degree: float, reference: str | None
+) -> Matched:
     """Runs that differ in frequency alone, as one curve over frequency."""
     by_frequency: dict[float, tuple[pd.DataFrame, Mapping[str, Any]]] = {}
     for rows, record in runs:
@@ -115,4 +121,5 @@ def _function(runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_deg
     run_id = by_frequency[ordered[0]][0]["run_id"].iloc[0]
     parts = [by_frequency[f][0].assign(value=f, run_id=run_id) for f in ordered]
     records = tuple(by_frequency[f][1] for f in ordered)
-    return _matched(pd.concat(parts), reference_for(first["dimension"], first["stimulus"]), records)
+    chosen = reference_for(first["dimension"], first["stimulus"], reference)
+    return _matched(pd.concat(parts), chosen, records)

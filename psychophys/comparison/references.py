@@ -202,10 +202,18 @@ REFERENCES = Registry(
 )
 
 
-def reference_for(dimension: str, stimulus: str) -> Reference:
-    """The first reference for a dimension of a stimulus; :class:`UsageError` if there is none."""
-    for reference in REFERENCES.values():
+def reference_for(dimension: str, stimulus: str, name: str | None = None) -> Reference:
+    """The reference of that name, or the first for a dimension of a stimulus.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it is for something else.
+    """
+    every = REFERENCES.values() if name is None else [REFERENCES.find(name)]
+    for reference in every:
         if reference.dimension == dimension and stimulus in reference.stimuli:
             return reference
-    known = "; ".join(f"{r.dimension} ({', '.join(r.stimuli)})" for r in REFERENCES.values())
-    raise UsageError(f"there is no human reference for {dimension} of {stimulus}", f"There is: {known}.")
+    known = "; ".join(f"{r.name}: {r.dimension} ({', '.join(r.stimuli)})" for r in REFERENCES.values())
+    which = "there is no human reference" if name is None else f"{name} is no human reference"
+    raise UsageError(f"{which} for {dimension} of {stimulus}", f"There is: {known}.")

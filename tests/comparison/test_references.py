@@ -16,9 +16,9 @@ from psychophys.base.errors import UsageError
 from psychophys.comparison.compare import PIXELS, conclusions
 from psychophys.comparison.correlation import compare_with_prior
 from psychophys.comparison.human import match
-from psychophys.comparison.references import REFERENCES, contrast_sensitivity, get_reference, hue_rate
+from psychophys.comparison.references import REFERENCES, contrast_sensitivity, hue_rate, reference_for
 from psychophys.plots.thresholds import plot_comparison, plot_thresholds
-from psychophys.results.thresholds import SCHEMA, Results
+from psychophys.results.thresholds import Results
 
 SIDE = 64
 FREQUENCIES = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
@@ -51,12 +51,12 @@ def test_the_standard_observer_has_the_shape_of_its_data() -> None:
     above = np.log10(contrast_sensitivity(frequencies)) - data
     assert (above > 0).all()
     assert np.abs(above - above.mean()).max() < 0.06
-    low, high = get_reference("contrast", "gabor").valid
+    low, high = reference_for("contrast", "gabor").valid
     assert (low, high) == (frequencies.min(), frequencies.max())
 
 
 def test_oblique_orientations_need_twice_the_step() -> None:
-    thresholds = 1 / REFERENCES["orientation"].sensitivity(np.array([0, 45, 90, 135, -45, 225]), {})
+    thresholds = 1 / REFERENCES["wei-stocker-2015"].sensitivity(np.array([0, 45, 90, 135, -45, 225]), {})
     assert thresholds / thresholds[0] == pytest.approx([1, 2, 1, 2, 2, 2])
 
 
@@ -95,7 +95,7 @@ def test_the_rate_at_a_corner_of_the_hsv_ring_is_that_of_larger_hues() -> None:
 
 
 def test_parameters_are_averaged_over_and_the_range_ends() -> None:
-    contrast = REFERENCES["contrast"]
+    contrast = REFERENCES["watson-ahumada-2005"]
     values = np.array([1.0, 1.12, 8.0, 30.0, 31.0, 1e6])
     found = contrast.sensitivity(values, {"orientation": [0, 45], "frequency": [1, 2, 3], "size": [0.2]})
     assert list(np.isnan(found)) == [True, False, False, False, True, True]
@@ -148,7 +148,7 @@ def rings(observer: psychophys.Observer) -> dict[str, Results]:
 def replaced(results: Results, sensitivity: np.ndarray) -> Results:
     frame = results.to_pandas()
     frame["sensitivity"], frame["threshold"] = sensitivity, 1 / sensitivity
-    return Results(pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False), results.runs)
+    return Results(pa.Table.from_pandas(frame, schema=Results.schema, preserve_index=False), results.runs)
 
 
 @pytest.mark.parametrize("name", ["orientation", "patch", "patch-lch"])

@@ -242,7 +242,7 @@ def test_thresholds_are_those_of_the_closed_form() -> None:
     """Where every mode follows its closed form, acuity does, too."""
     found = psychophys.learn("linear", depths=("2", "3", "tied"), runs=1, patch=8)
     acuities = psychophys.acuity(found.thresholds)
-    for record in found.modes.trainings.values():
+    for record in found.modes.runs.values():
         own = acuities[acuities["model"] == DEPTHS[record["depth"]].model]["acuity"].to_numpy()
         predicted = np.array(record["predicted_acuity"], dtype=float)
         np.testing.assert_allclose(own, predicted, rtol=0.01)
@@ -261,8 +261,8 @@ def test_seeds_draw_patches_and_weights(learned: Learned) -> None:
         again.modes.to_pandas(), modes[(modes["model"] == "linear-depth1") & (modes["seed"] == 0)]
     )
     shifted = learn_linear(replace(SMALL, depths=("1",), runs=1, seed=1))
-    assert set(shifted.modes.trainings) == {
-        key for key, run in learned.modes.trainings.items() if run["seed"] == 1 and run["depth"] == "1"
+    assert set(shifted.modes.runs) == {
+        key for key, run in learned.modes.runs.items() if run["seed"] == 1 and run["depth"] == "1"
     }
 
 
@@ -290,7 +290,7 @@ def test_finished_trainings_are_not_made_again(
     assert len(more.modes) == 120
     other = learn_linear(replace(SMALL, depths=("1",), steps=200), previous=previous)
     assert trained == ["1", "2", "1", "1"]
-    assert not set(other.modes.trainings) & set(learned.modes.trainings)
+    assert not set(other.modes.runs) & set(learned.modes.runs)
 
 
 def test_checkpoints_are_made_again_where_they_are_gone(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_three_uniform_layers_have_no_prediction() -> None:
     modes = found.modes.to_pandas()
     assert modes["predicted_half_time"].isna().all()
     assert all(point[2] is None for point in json.loads(modes["curve"].iloc[0]))
-    assert next(iter(found.modes.trainings.values()))["predicted_exponent"] is None
+    assert next(iter(found.modes.runs.values()))["predicted_exponent"] is None
     plot_learning(found)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 import psychophys
 from psychophys import MeasurementError, Observer, Stimulus, UsageError, confusable, fisher_matrix
 from psychophys.cli import main
-from psychophys.measurement.joint import plan_fisher, products, run_fisher
+from psychophys.measurement.joint import plan_fisher, run_fisher
+from psychophys.noise.models import Setting
 from psychophys.noise.table import NOISE
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.plots.ellipses import ellipse, magnification, plot_ellipses
@@ -193,7 +194,7 @@ def test_one_pass_is_as_good_as_one_for_each_dimension(name: str, monkeypatch: p
     def receive(layer: str, r: Tensor, t: Tensor) -> None:
         assert t.shape == (3, *r.shape)
         for noise, options in (("gaussian", {}), ("poisson", {"floor": 0.01, "rectify": 1.0})):
-            found = products(NOISE[noise], options, r, t)
+            found = Setting(NOISE[noise], 1.0, options).products(r, t)
             together.setdefault(f"{layer} {noise}", []).append((r.square().sum(1), found))
 
     widths = jvp(observer, layers, draw, list(fixed.values()), (), receive)

@@ -15,8 +15,10 @@ import pytest
 
 import psychophys
 from psychophys.base.errors import PsychophysError, UsageError, unknown
-from psychophys.measurement.plan import check, plan
+from psychophys.measurement.plan import check_size, plan
 from psychophys.measurement.spec import Measurement, grid_step, run_id
+from psychophys.noise import NOISE
+from psychophys.responses.estimators import ESTIMATORS
 from psychophys.stimuli import STIMULI
 
 ALL_STIMULI = sorted(STIMULI)
@@ -47,7 +49,8 @@ def test_a_plan_of_nothing_is_the_orientation_of_a_gabor() -> None:
     assert "orientation" not in made.parameters
     assert made.parameters["contrast"] == (1.0,)
     assert len(made.samples) == 8
-    assert (made.estimator, made.noise, made.noise_level, made.dprime) == ("jvp", "relative", 1.0, 1.0)
+    assert (made.estimator, made.noise) == (ESTIMATORS["jvp"], NOISE["relative"])
+    assert (made.noise_level, made.dprime) == (1.0, 1.0)
     assert (made.layers, made.preset) == (("default",), "")
 
 
@@ -70,7 +73,7 @@ def test_every_dimension_has_a_default_plan_that_can_be_drawn(stimulus: str, dim
     assert len(made.values) >= 2
     assert len(set(made.values)) == len(made.values)
     assert set(made.parameters) == {p.name for p in made.stimulus.parameters} - {dimension}
-    check(made, 224)
+    check_size(made, 224)
 
 
 def test_every_plan_is_plain_data_for_the_provenance() -> None:
@@ -162,7 +165,7 @@ def test_numbers_are_kept_as_floats() -> None:
 def test_a_preset_sets_what_is_not_given() -> None:
     made = plan(preset="benjamin2022")
     assert (made.stimulus.name, made.dimension) == ("gabor-benjamin2022", "orientation")
-    assert (made.estimator, made.noise, made.preset) == ("central", "gaussian", "benjamin2022")
+    assert (made.estimator.name, made.noise.name, made.preset) == ("central", "gaussian", "benjamin2022")
     assert len(made.values) == 180
     assert (made.values[0], made.values[-1]) == (0, 180)
     assert len(made.parameters["phase"]) == 10
@@ -170,7 +173,7 @@ def test_a_preset_sets_what_is_not_given() -> None:
 
 def test_what_is_given_goes_before_the_preset() -> None:
     made = plan(preset="benjamin2022", values=3, estimator="jvp", noise="relative", parameters={"phase": 2})
-    assert (len(made.values), made.estimator, made.noise) == (3, "jvp", "relative")
+    assert (len(made.values), made.estimator.name, made.noise.name) == (3, "jvp", "relative")
     assert made.parameters["phase"] == (0, 180)
     assert made.parameters["frequency"] == (4.48,)
 
@@ -287,9 +290,11 @@ def test_a_frequency_over_nyquist_is_refused_for_the_image_size(
 ) -> None:
     made = plan(**request_)
     if fits:
-        check(made, side)
+        check_size(made, side)
     else:
-        refusal(lambda: check(made, side), "frequency", "Nyquist", f"{side}-pixel", f"at most {side / 2:g}")
+        refusal(
+            lambda: check_size(made, side), "frequency", "Nyquist", f"{side}-pixel", f"at most {side / 2:g}"
+        )
 
 
 def test_a_frequency_over_nyquist_is_refused_before_the_model_runs() -> None:

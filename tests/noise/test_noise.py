@@ -12,7 +12,7 @@ from torch import nn
 import psychophys
 from psychophys.base.errors import UsageError
 from psychophys.noise.empirical import Products, Regularity, linear_information
-from psychophys.noise.models import information, read_out, read_out_variance, saturated
+from psychophys.noise.models import Setting
 from psychophys.noise.pixels import propagate, quadratic_form
 from psychophys.noise.table import NOISE, get_noise
 from psychophys.observers.layers import select_layers
@@ -20,7 +20,7 @@ from psychophys.observers.observer import Observer
 from psychophys.results.summary import cautions, conclusions
 
 PIXELS = 16
-INDEPENDENT = [name for name, noise in NOISE.items() if noise.independent]
+INDEPENDENT = [name for name, noise in NOISE.items() if noise.method.is_independent]
 
 
 def observer_of(*modules: nn.Module, seed: int = 0) -> Observer:
@@ -50,17 +50,17 @@ def test_poisson_is_the_sum_over_units_with_a_floor() -> None:
     response = torch.tensor([[4.0, 1.0, 0.0]])
     tangent = torch.tensor([[2.0, 3.0, 1.0]])
     rms = (17 / 3) ** 0.5
-    j = information(get_noise("poisson"), {"floor": 0.1, "rectify": 0}, response, tangent)
+    j = Setting(get_noise("poisson"), 1.0, {"floor": 0.1, "rectify": 0}).information(response, tangent)
     assert j.item() == pytest.approx(4 / 4 + 9 / 1 + 1 / (0.1 * rms), rel=1e-6)
 
 
 def test_poisson_refuses_negative_responses_unless_rectified() -> None:
     response, tangent = torch.tensor([[4.0, -1.0], [4.0, 1.0]]), torch.ones(2, 2)
     options = {"floor": 0.01, "rectify": 0.0}
-    refused = information(get_noise("poisson"), options, response, tangent)
+    refused = Setting(get_noise("poisson"), 1.0, options).information(response, tangent)
     assert torch.isnan(refused[0])
     assert refused[1].item() == pytest.approx(1.25)
-    rectified = information(get_noise("poisson"), {**options, "rectify": 1.0}, response, tangent)
+    rectified = Setting(get_noise("poisson"), 1.0, {**options, "rectify": 1.0}).information(response, tangent)
     assert rectified[0].item() == pytest.approx(0.25)
 
 
@@ -69,14 +69,14 @@ def test_the_ideal_read_out_holds_all_the_information(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     response = torch.rand(3, 40, generator=generator, dtype=torch.float64)
     tangent = torch.randn(3, 40, generator=generator, dtype=torch.float64)
-    noise, options = get_noise(name), get_noise(name).settings({})
-    weights = read_out(noise, options, response, tangent)
+    setting = Setting(get_noise(name), 1.0, get_noise(name).settings({}))
+    weights = setting.read_out(response, tangent)
     signal = (weights * tangent).sum(dim=1)
-    j = signal**2 / read_out_variance(noise, options, weights, response)
-    torch.testing.assert_close(j, information(noise, options, response, tangent))
+    j = signal**2 / setting.read_out_variance(weights, response)
+    torch.testing.assert_close(j, setting.information(response, tangent))
     # No other read-out does better.
     other = weights * torch.rand(3, 40, generator=generator, dtype=torch.float64)
-    worse = (other * tangent).sum(dim=1) ** 2 / read_out_variance(noise, options, other, response)
+    worse = (other * tangent).sum(dim=1) ** 2 / setting.read_out_variance(other, response)
     assert (worse < j).all()
 
 
@@ -101,7 +101,8 @@ def test_differential_correlations_saturate_information() -> None:
         for options in ({}, {"differential": epsilon})
     )
     np.testing.assert_allclose(limited, plain / (1 + epsilon * plain), rtol=1e-9)
-    assert saturated(np.array([1e12]), epsilon)[0] == pytest.approx(1 / epsilon)
+    setting = Setting(get_noise("gaussian"), 1.0, {"differential": epsilon})
+    assert setting.saturated(np.array([1e12]))[0] == pytest.approx(1 / epsilon)
 
 
 def test_negative_layers_are_named_and_the_others_measured() -> None:

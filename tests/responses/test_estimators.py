@@ -186,7 +186,7 @@ def test_preset_has_the_published_settings() -> None:
     assert (len(spec.values), spec.values[0], spec.values[-1]) == (180, 0.0, 180.0)
     phases = spec.parameters["phase"]
     assert (len(phases), phases[0], phases[-1]) == (10, 0.0, 180.0)
-    assert (spec.estimator, spec.noise) == ("central", "gaussian")
+    assert (spec.estimator.name, spec.noise.name) == ("central", "gaussian")
     assert math.radians(spec.step) == pytest.approx(0.01)
 
 

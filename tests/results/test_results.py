@@ -28,9 +28,6 @@ from psychophys.observers.observer import Observer
 from psychophys.results.tables import check_output
 from psychophys.results.thresholds import (
     COLUMNS,
-    METADATA_KEY,
-    SCHEMA,
-    SCHEMA_VERSION,
     Results,
     concat,
     read,
@@ -85,15 +82,15 @@ def refusal(call: Callable[[], Any], *parts: str) -> str:
 
 
 def test_the_table_has_the_declared_columns(results: Results) -> None:
-    assert results.table.schema.equals(SCHEMA)
-    assert SCHEMA.names == [column.name for column in COLUMNS]
-    assert len(set(SCHEMA.names)) == len(COLUMNS)
+    assert results.table.schema.equals(Results.schema)
+    assert Results.schema.names == [column.name for column in COLUMNS]
+    assert len(set(Results.schema.names)) == len(COLUMNS)
     assert len(results) == 2 * 3
 
 
 def test_columns_in_another_order_or_width_are_brought_into_the_declared_form() -> None:
     table = Results.from_rows([row()], {}).table
-    backwards = table.select(SCHEMA.names[::-1]).append_column("extra", pa.array([1]))
+    backwards = table.select(Results.schema.names[::-1]).append_column("extra", pa.array([1]))
     index = backwards.schema.get_field_index("seed")
     other = backwards.set_column(index, "seed", backwards["seed"].cast(pa.int32()))
     assert Results(other, {}).table.equals(table)
@@ -117,8 +114,8 @@ def test_parquet_round_trip_keeps_odd_values(odd: Results, tmp_path: Path) -> No
 def test_parquet_is_readable_without_this_package(results: Results, tmp_path: Path) -> None:
     results.write(tmp_path / "r.parquet")
     assert pd.read_parquet(tmp_path / "r.parquet").equals(results.to_pandas())
-    meta = json.loads(pq.read_schema(tmp_path / "r.parquet").metadata[METADATA_KEY])
-    assert meta == {"schema_version": SCHEMA_VERSION, "runs": results.runs}
+    meta = json.loads(pq.read_schema(tmp_path / "r.parquet").metadata[Results.key])
+    assert meta == {"schema_version": Results.version, "runs": results.runs}
 
 
 def test_data_frame_types(results: Results) -> None:
@@ -145,8 +142,8 @@ def test_text_formats_hold_the_same_values(
     else:
         frame = pd.read_json(path, lines=True, dtype=text, precise_float=True)
     expected = table.to_pandas()
-    assert list(frame.columns) == SCHEMA.names
-    for name in SCHEMA.names:
+    assert list(frame.columns) == Results.schema.names
+    for name in Results.schema.names:
         if name in NUMBERS:
             got, want = frame[name].astype(float), expected[name].astype(float)
             pd.testing.assert_series_equal(got, want, rtol=1e-15, check_dtype=False)
@@ -169,7 +166,7 @@ def test_an_empty_table_round_trips(tmp_path: Path) -> None:
     concat([]).write(tmp_path / "r.parquet")
     back = read(tmp_path / "r.parquet")
     assert len(back) == 0
-    assert back.table.schema.equals(SCHEMA)
+    assert back.table.schema.equals(Results.schema)
 
 
 # --- provenance ------------------------------------------------------------------------------------
@@ -258,8 +255,8 @@ def test_a_damaged_file_is_refused_or_read_but_never_a_traceback(odd: Results, t
 
 @pytest.mark.parametrize(
     "metadata",
-    [None, {b"other": b"1"}, {METADATA_KEY: b"{"}, {METADATA_KEY: b"{}"}, {METADATA_KEY: b"[]"},
-     {METADATA_KEY: b"3"}, {METADATA_KEY: b"\xff"}, {METADATA_KEY: b'{"runs": 3}'}],
+    [None, {b"other": b"1"}, {Results.key: b"{"}, {Results.key: b"{}"}, {Results.key: b"[]"},
+     {Results.key: b"3"}, {Results.key: b"\xff"}, {Results.key: b'{"runs": 3}'}],
 )  # fmt: skip
 def test_a_parquet_file_without_our_metadata_is_refused(
     metadata: dict[bytes, bytes] | None, odd: Results, tmp_path: Path
@@ -271,12 +268,12 @@ def test_a_parquet_file_without_our_metadata_is_refused(
 
 @pytest.mark.parametrize(
     "table",
-    [pa.table({"a": [1, 2]}), pa.table({name: ["text"] for name in SCHEMA.names})],
+    [pa.table({"a": [1, 2]}), pa.table({name: ["text"] for name in Results.schema.names})],
     ids=["columns", "types"],
 )
 def test_a_parquet_file_with_other_columns_is_refused(table: pa.Table, tmp_path: Path) -> None:
     path = tmp_path / "foreign.parquet"
-    meta = {METADATA_KEY: f'{{"schema_version": {SCHEMA_VERSION}, "runs": {{}}}}'.encode()}
+    meta = {Results.key: f'{{"schema_version": {Results.version}, "runs": {{}}}}'.encode()}
     pq.write_table(table.replace_schema_metadata(meta), path)
     refusal(lambda: read(path), str(path), "not a results file")
 
@@ -377,13 +374,14 @@ def test_a_failure_while_writing_keeps_the_old_file(odd: Results, tmp_path: Path
 _WRITER = """
 import sys
 import pyarrow as pa
-from psychophys.results.thresholds import SCHEMA, Results
+from psychophys.results.thresholds import Results
 ROWS, path = int(sys.argv[1]), sys.argv[2]
 def column(field, generation):
     value = {"string": f"text {generation}", "double": generation + 0.5, "int64": generation}[str(field.type)]
     return pa.array([value] * ROWS, field.type)
 def table(g):
-    return Results(pa.table([column(f, g) for f in SCHEMA], schema=SCHEMA), {str(g): {"pad": "x" * 10**6}})
+    rows = pa.table([column(f, g) for f in Results.schema], schema=Results.schema)
+    return Results(rows, {str(g): {"pad": "x" * 10**6}})
 tables = [table(0), table(1)]
 print("ready", flush=True)
 while True:

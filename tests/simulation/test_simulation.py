@@ -13,16 +13,14 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import MeasurementError, UsageError
-from psychophys.noise.models import read_out
-from psychophys.noise.table import get_noise
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
 from psychophys.plots.psychometric import plot_psychometric
 from psychophys.simulation.check import check_results
 from psychophys.simulation.psychometrics import TASKS, fit
 from psychophys.simulation.run import run_simulation
-from psychophys.simulation.table import conclusions, join
-from psychophys.simulation.trials import LEVELS, Experiment, prepare, proportions_correct
+from psychophys.simulation.table import Simulations, conclusions
+from psychophys.simulation.trials import LEVELS, Procedure, prepare, proportions_correct
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 PIXELS = 16
@@ -55,7 +53,7 @@ def test_linear_gaussian_observers_have_the_predicted_threshold() -> None:
             noise_level=float(generator.uniform(0.002, 0.02)), dprime=dprime, layers=["1", "2", "3"],
             parameters={"phase": list(generator.uniform(0, 360, 1 + case % 3)), "frequency": 3},
         )  # fmt: skip
-        frame = run_simulation(measurement, linear(case), Experiment(task, seed=case)).to_pandas()
+        frame = run_simulation(measurement, linear(case), Procedure(task, seed=case)).to_pandas()
         agree += list(frame["status"])
     assert len(agree) >= 200
     assert set(agree) <= {"agrees", "parts"}
@@ -87,8 +85,8 @@ def by_hand(
 
     at = torch.tensor([value], dtype=torch.float64)
     tangent = (respond(at + 1e-6) - respond(at - 1e-6)) / 2e-6
-    noise, options = get_noise(measurement.noise), measurement.noise_options
-    weights = read_out(noise, options, respond(at), tangent).flatten()
+    noise, options = measurement.noise, measurement.noise_options
+    weights = measurement.setting.read_out(respond(at), tangent).flatten()
 
     def decisions(place: float) -> torch.Tensor:
         r = respond(torch.tensor([place], dtype=torch.float64))
@@ -120,7 +118,7 @@ def test_trials_are_those_of_noise_in_every_unit(
         values=[0.5], noise=noise, noise_level=level, noise_options=options, layers=[layer]
     )
     prepared = prepare(measurement, observer, select_layers(observer, [layer]).layers)
-    found = proportions_correct(prepared, 0, Experiment(task))[layer]
+    found = proportions_correct(prepared, 0, Procedure(task))[layer]
     fast, threshold = found.correct[:, 0], found.unit
     assert threshold == pytest.approx(prepared.done.rows(prepared.done.layers[0])[0]["threshold"])
     shown = [0, 4, 7]
@@ -137,12 +135,12 @@ def test_a_trained_read_out_loses_what_its_trials_cost() -> None:
     wide = nn.Sequential(nn.Flatten(), nn.Linear(3 * PIXELS**2, n_features))
     observer = Observer(wide, input_size=(PIXELS, PIXELS), name="wide", **PLAIN)
     measurement = contrast(values=[0.5], noise_level=0.05, layers=["1"])
-    experiment = Experiment(read_out="trained", training_trials=trials, trials=10_000)
-    row = run_simulation(measurement, observer, experiment).to_pandas().iloc[0]
+    procedure = Procedure(read_out="trained", training_trials=trials, trials=10_000)
+    row = run_simulation(measurement, observer, procedure).to_pandas().iloc[0]
     loss = (1 + 2 * n_features / (trials * LEVELS[-1] ** 2)) ** 0.5
     assert row["fitted_threshold"] / row["predicted_threshold"] == pytest.approx(loss, rel=0.05)
     assert row["status"] == "parts"
-    well = Experiment(read_out="trained", training_trials=10**8)
+    well = Procedure(read_out="trained", training_trials=10**8)
     assert abs(run_simulation(measurement, observer, well).to_pandas()["deviation"].iloc[0]) < 0.1
 
 
@@ -168,7 +166,7 @@ def test_where_responses_bend_the_fit_parts_from_the_prediction_as_it_should() -
         values=[0.5], noise_level=1.0, parameters={"frequency": 4, "phase": 1}, layers=["0"]
     )
     observer = bent(measurement)
-    row = run_simulation(measurement, observer, Experiment(trials=10_000)).to_pandas().iloc[0]
+    row = run_simulation(measurement, observer, Procedure(trials=10_000)).to_pandas().iloc[0]
 
     def response(c: float) -> float:
         at = torch.tensor([c], dtype=torch.float64)
@@ -220,7 +218,7 @@ def test_thresholds_beyond_what_was_shown_are_not_given() -> None:
     """At this noise the sigmoid's whole height is less than the criterion."""
     settings = {"values": [0.5], "parameters": {"frequency": 4, "phase": 1}, "layers": ["0"]}
     measurement = contrast(noise_level=2.2, **settings)
-    row = run_simulation(measurement, bent(measurement), Experiment()).to_pandas().iloc[0]
+    row = run_simulation(measurement, bent(measurement), Procedure()).to_pandas().iloc[0]
     assert row["status"] == "not_reached"
     assert np.isnan(row["fitted_threshold"])
     assert np.isfinite(row["predicted_threshold"])
@@ -269,29 +267,29 @@ def test_an_observer_of_ones_own_must_be_given_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "settings", "words"),
+    ("procedure", "settings", "words"),
     [
-        (Experiment("3afc"), {}, "task '3afc'"),
-        (Experiment(read_out="best"), {}, "read-out 'best'"),
-        (Experiment(trials=0), {}, "0 trials"),
-        (Experiment(), {"dprime": 8}, "d' 8"),
-        (Experiment(), {"dprime": 0.001}, "d' 0.001"),
-        (Experiment(), {"precision": 0.1}, "no precision"),
-        (Experiment(), {"noise": "input"}, "input noise cannot be simulated"),
-        (Experiment(), {"estimator": "chained"}, "chained cannot be simulated"),
+        (Procedure("3afc"), {}, "task '3afc'"),
+        (Procedure(read_out="best"), {}, "read-out 'best'"),
+        (Procedure(trials=0), {}, "0 trials"),
+        (Procedure(), {"dprime": 8}, "d' 8"),
+        (Procedure(), {"dprime": 0.001}, "d' 0.001"),
+        (Procedure(), {"precision": 0.1}, "no precision"),
+        (Procedure(), {"noise": "input"}, "input noise cannot be simulated"),
+        (Procedure(), {"estimator": "chained"}, "chained cannot be simulated"),
     ],
 )
-def test_what_cannot_be_simulated_is_said(experiment: Experiment, settings: dict, words: str) -> None:
+def test_what_cannot_be_simulated_is_said(procedure: Procedure, settings: dict, words: str) -> None:
     measurement = psychophys.plan(values=4, layers=["fc"], **settings)
     with pytest.raises(UsageError, match=words):
-        experiment.check(measurement)
+        procedure.check(measurement)
 
 
 def test_a_simulation_keeps_the_run_id_and_all_its_experiments(results: psychophys.Results) -> None:
     parts = [
-        check_results(results, layers=["layer2.0"], values=1, experiment=Experiment(task)) for task in TASKS
+        check_results(results, layers=["layer2.0"], values=1, procedure=Procedure(task)) for task in TASKS
     ]
-    both = join(parts)
+    both = Simulations.join(parts)
     assert list(both.runs) == list(results.runs)
     (record,) = both.runs.values()
     assert [made["task"] for made in record["experiments"]] == list(TASKS)
