@@ -51,7 +51,8 @@ def compare(
         Of the bootstrap.
     human
         Compare with human sensitivity in place of a prior: with the reference of that name in
-        :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over frequency, across runs that differ in frequency alone.
+        :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over
+        frequency, across runs that differ in frequency alone.
     pixels_per_degree
         Of visual angle; decides the frequency in cycles/deg.
 
