@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
-    start_up = [sys.executable, "-c", "import psychophys.cli.commands"]
+    start_up = [sys.executable, "-c", "import psychophys.cli.each"]
     rows = []
     for _ in range(arguments.repeats):
         with tempfile.TemporaryDirectory() as folder:

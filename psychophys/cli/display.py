@@ -25,6 +25,9 @@ from psychophys.results.summary import (
 )
 from psychophys.results.thresholds import Results
 
+Update = Callable[[str, int, int], None]
+"""Called with what is measured, the images done and the images in all."""
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.,-=+*#"
 CURVE_WIDTH = 18
@@ -47,6 +50,18 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(width=200)
 
 
+def plain_table(title: str | None = None, padding: tuple[int, ...] = (0, 1)) -> Table:
+    """A table without lines."""
+    style: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold", "padding": padding}
+    return Table(title=title, title_justify="left", **style)
+
+
+def say(console: Console, *lines: str) -> None:
+    """Plain lines, which the terminal wraps, not rich: a path that is copied stays whole."""
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
 def number(value: float) -> str:
     """Three significant digits, and a dash for what there is not."""
     return "-" if not np.isfinite(value) else f"{value:.3g}"
@@ -66,8 +81,7 @@ def print_summary(console: Console, results: Results) -> None:
     blocks = BLOCKS if "utf" in console.encoding.lower() else PLAIN_BLOCKS
     for _, rows in summarize(results).groupby("run_id", sort=False):
         console.print(_summary_table(rows, curves, blocks, frame))
-    for sentence in (*conclusions(results), *cautions(results)):
-        console.print(sentence, highlight=False, soft_wrap=True)
+    say(console, *conclusions(results), *cautions(results))
 
 
 def _summary_table(
@@ -80,7 +94,7 @@ def _summary_table(
     ends = f"{run['value'].min():g}-{run['value'].max():g}"
     title = f"{run_name(first)}: {first['dimension']} thresholds in {unit}, "
     title += f"{run['noise'].iloc[0]} noise {run['noise_level'].iloc[0]:g}, {first['estimator']}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = plain_table(title)
     table.add_column("layer", no_wrap=True)
     table.add_column("units", justify="right")
     for heading in ("mean", *(("cardinal", "oblique") if oriented else ("best at", "worst at")), "ratio"):
@@ -113,7 +127,7 @@ def print_ranking(
     indices = [ranking.name for ranking in RANKINGS if ranking.name in (*usual, sort)]
     telling = ("seed", "checkpoint", "stimulus", "dimension")
     several = [name for name in telling if len(ranked[name].unique()) > 1]
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("", justify="right")
     for name in ("model", "weights", *several):
         table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=10)
@@ -125,13 +139,13 @@ def print_ranking(
     console.print(table)
     for ranking in RANKINGS:
         if ranking.name in indices:
-            console.print(f"{ranking.name}: {ranking.meaning}", highlight=False, soft_wrap=True)
+            say(console, f"{ranking.name}: {ranking.meaning}")
 
 
 def print_development(console: Console, results: Results) -> None:
     """Mean thresholds by layer and training step, where there are several."""
     for title, part in development(results):
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = plain_table(title)
         table.add_column("layer", no_wrap=True)
         for step in part.columns:
             table.add_column(f"{step:g}", justify="right", no_wrap=True)
@@ -144,7 +158,7 @@ def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
     """What failed and why, a line each."""
     for note in failures:
         line = f"failed: {note['model']} {note['weights']}: {note['error']}"
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(console, line)
 
 
 def print_skipped(console: Console, results: Results | FisherResults) -> None:
@@ -155,21 +169,18 @@ def print_skipped(console: Console, results: Results | FisherResults) -> None:
             reasons.setdefault(why, []).append(name)
         for why, names in reasons.items():
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            console.print(f"not measured ({why}): {shown}", highlight=False, soft_wrap=True)
+            say(console, f"not measured ({why}): {shown}")
         asked = record["measurement"]["estimator"]
         if record["estimator"] != asked:
-            console.print(
+            say(
+                console,
                 f"{record['model']} has an operation without a forward-mode derivative: "
                 f"{record['estimator']} differences were used in place of {asked}.",
-                highlight=False,
-                soft_wrap=True,
             )
 
 
 @contextmanager
-def progress_bar(
-    console: Console, quiet: bool, unit: str = "images"
-) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterator[Update]:
     """A bar with the time that remains, on a terminal only."""
     columns = (
         TextColumn("{task.description}"),

@@ -7,12 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from psychophys.base.errors import UsageError
+from psychophys.cli.names import (
+    DTYPES,
+    ESTIMATORS,
+    NOISES,
+    PRESETS,
+    STIMULI,
+    TABLE_FILE,
+    WEIGHTS,
+    either,
+)
+
 Models = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Argument(
         metavar="[MODEL]...",
         help="timm names (tags allowed), hf-hub:OWNER/NAME, local-dir:PATH, or learned "
@@ -21,18 +33,26 @@ Models = Annotated[
     ),
 ]
 Checkpoint = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Weights to load in place of the pretrained ones: a file, or a quoted pattern."),
 ]
-Output = Annotated[
-    str, typer.Option("--output", "-o", help="FILE.parquet, .csv or .jsonl; - is standard output.")
-]
+Output = Annotated[str, typer.Option("--output", "-o", help=f"{TABLE_FILE}; - is standard output.")]
 FileFormat = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--format", help="parquet, csv or jsonl, whatever the name says."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+Imports = Annotated[
+    list[Path] | None,
+    typer.Option("--import", help="Python file or module that registers models of your own with timm."),
+]
+Exclude = Annotated[list[str] | None, typer.Option(help="Filter of names to leave out; may be repeated.")]
+ResultsPath = Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")]
+PixelsPerDegree = Annotated[
+    float | None,
+    typer.Option(help="With --human: of visual angle, to turn cycles/image to cycles/deg. Default: 100."),
+]
 
 
 @dataclass(frozen=True)
@@ -59,60 +79,61 @@ class Asked:
 
 def _options(
     weights: Annotated[
-        str, typer.Option(help="pretrained, random, shuffled, or several with commas.")
+        str, typer.Option(help=f"{', '.join(WEIGHTS)}, or several with commas.")
     ] = "pretrained",
     seed: Annotated[int, typer.Option(help="Of random and shuffled weights.")] = 0,
     stimulus: Annotated[
-        Optional[str], typer.Option(help="See `psychophys stimuli`. Default: gabor (patch for hue).")  # noqa: UP045
+        str | None,
+        typer.Option(help=f"{either(STIMULI)}: see `psychophys stimuli`. Default: gabor (patch for hue)."),
     ] = None,
     dimension: Annotated[
-        Optional[str], typer.Option(help="Parameter to measure. Default: the stimulus's first.")  # noqa: UP045
+        str | None, typer.Option(help="Parameter to measure. Default: the stimulus's first.")
     ] = None,
     values: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Where to measure: a count (36), a list (0,45,90) or START:STOP:COUNT."),
     ] = None,
     phases: Annotated[
-        Optional[str], typer.Option(help="Phases to average over: a count or a list in degrees.")  # noqa: UP045
+        str | None, typer.Option(help="Phases to average over: a count or a list in degrees.")
     ] = None,
     frequencies: Annotated[
-        Optional[str], typer.Option(help="Spatial frequencies to average over, in cycles/image.")  # noqa: UP045
+        str | None, typer.Option(help="Spatial frequencies to average over, in cycles/image.")
     ] = None,
     settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--set", metavar="NAME=VALUES", help="Any other parameter; several are averaged over."),
     ] = None,
     images: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option(help="Photographs to show (stimulus image): folder, archive or file; may be repeated."),
     ] = None,
     preset: Annotated[
-        Optional[str], typer.Option(help="Settings of a published experiment: benjamin2022.")  # noqa: UP045
+        str | None, typer.Option(help=f"Settings of a published experiment: {either(PRESETS)}.")
     ] = None,
     layers: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="default, all, or glob patterns; may be repeated.", show_default="default"),
     ] = None,
     estimator: Annotated[
-        Optional[str], typer.Option(help="jvp (exact), central or chained.", show_default="jvp")  # noqa: UP045
+        str | None,
+        typer.Option(help=f"How the derivative is taken: {either(ESTIMATORS)}.", show_default="jvp"),
     ] = None,
     step: Annotated[
-        Optional[float], typer.Option(help="Half-width of central differences, in the dimension's unit.")  # noqa: UP045
+        float | None, typer.Option(help="Half-width of central differences, in the dimension's unit.")
     ] = None,
     noise: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
-            help="relative (to each layer's r.m.s. response), gaussian, poisson, input (of pixels) or "
-            "empirical (over phases or images): see `psychophys noises`.",
+            help=f"{either(NOISES)}: see `psychophys noises`.",
             show_default="relative",
         ),
     ] = None,
     noise_level: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="In the noise model's unit.", show_default="1; input: 0.02"),
+        float | None,
+        typer.Option(help="In the noise model's unit.", show_default="the noise model's own"),
     ] = None,
     noise_options: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--noise-option", metavar="NAME=VALUE", help="Of the noise model; may be repeated."),
     ] = None,
     dprime: Annotated[float, typer.Option(help="Criterion d' of the threshold.")] = 1.0,
@@ -120,7 +141,7 @@ def _options(
         float, typer.Option(help="Of the intervals, by bootstrap over phases or images.")
     ] = 0.95,
     until_precision: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             metavar="SHARE",
             help="Add phases or images until every interval's half-width is this share of the threshold "
@@ -128,18 +149,17 @@ def _options(
         ),
     ] = None,
     device: Device = "auto",
-    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    dtype: Annotated[str, typer.Option(help=f"{either(DTYPES)}.")] = "float32",
     batch_size: Annotated[
-        Optional[int], typer.Option(help="Images in a forward pass; halved where memory ends.")  # noqa: UP045
+        int | None, typer.Option(help="Images in a forward pass; halved where memory ends.")
     ] = None,
-    imports: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option("--import", help="Python file or module that registers models of your own with timm."),
-    ] = None,
+    imports: Imports = None,
     quiet: Quiet = False,
 ) -> Asked:
     from psychophys.cli.values import parse_list, parse_options, parse_settings, parse_share, parse_values
 
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch size {batch_size}", "Give one or more.")
     parameters: dict[str, int | float | list[float]] = {**parse_settings(settings or [])}
     if phases is not None:
         parameters["phase"] = parse_values("phases", phases)
@@ -165,6 +185,11 @@ def _options(
     variants = [part.strip() for part in weights.split(",")]
     modules = tuple(str(path) for path in imports or [])
     return Asked(measurement, variants, seed, dtype, device, batch_size, modules, quiet)
+
+
+def usually_asked() -> Asked:
+    """What is asked for where no option is given."""
+    return _options()
 
 
 def measurement_options(command: Callable[..., None]) -> Callable[..., None]:

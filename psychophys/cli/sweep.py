@@ -1,130 +1,125 @@
-"""What `psychophys sweep` does once its options are parsed."""
+"""The command `sweep`."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.cli.commands import make_tasks
-from psychophys.cli.display import print_failures, print_ranking
-from psychophys.cli.options import Asked
-from psychophys.observers.imports import import_modules
-from psychophys.observers.names import find_models, has_pretrained, read_names
-from psychophys.observers.observer import pick_device
-from psychophys.responses.memory import keep_freed_memory
-from psychophys.results.thresholds import concat, read
-from psychophys.sweeps.engines import ENGINES, Engine, Processes, Ray, Serial
-from psychophys.sweeps.forecast import estimate
-from psychophys.sweeps.store import Store
-from psychophys.sweeps.sweep import State, Sweep, take_shard
-from psychophys.sweeps.tasks import Outcome, Task
+from psychophys.cli.names import ENGINES, either
+from psychophys.cli.options import Asked, Exclude, measurement_options
+
+if TYPE_CHECKING:
+    from psychophys.sweeps.engines import Engine
+    from psychophys.sweeps.sweep import Sweep
+    from psychophys.sweeps.tasks import Task
 
 SOME_FAILED = 3
 SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Request:
-    """Which models a command line names."""
+@measurement_options
+def sweep(
+    asked: Asked,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...", help="timm names and quoted filters, hf-hub: or local-dir: sources."
+        ),
+    ] = None,
+    models_file: Annotated[
+        Path | None, typer.Option(help="Text file of more names and filters, one a line; # comments.")
+    ] = None,
+    exclude: Exclude = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Every set of weights of a model (its tags), not one.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the results.")] = Path(
+        "results"
+    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, how long and how much to download.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Do part I of N alone, I from 1 to N.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help=f"{either(ENGINES)}.")] = "processes",
+    jobs: Annotated[
+        int | None, typer.Option(help="Measurements at a time. Default: one for each GPU, or one.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which a measurement is given up.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; auto finds it. Default: one on this machine.")
+    ] = None,
+    cpus: Annotated[int, typer.Option(help="CPUs for each measurement (ray).")] = 1,
+) -> None:
+    """Measure many models into one directory; begun again, it goes on where it was.
 
-    patterns: list[str]
-    models_file: Path | None
-    exclude: list[str]
-    pretrained: bool
-    shard: str | None
+    Each model has a process of its own, so that one that crashes costs one model. Exit code 3: the
+    sweep is through, and some models failed.
 
+    \b
+    Examples:
+      psychophys sweep 'resnet*' 'vit_*' --exclude '*_clip*' -o results --dry-run
+      psychophys sweep 'resnet*' --pretrained --weights pretrained,random,shuffled
+      psychophys sweep --models-file zoo.txt --shard $SLURM_ARRAY_TASK_ID/8
+      psychophys sweep 'convnext*' --engine ray --address auto
+    """
+    from psychophys.cli.tables.sweeps import print_forecast, print_plan, print_tasks
+    from psychophys.observers.imports import import_modules
+    from psychophys.observers.names import find_models, read_names
+    from psychophys.sweeps.store import Store
+    from psychophys.sweeps.sweep import Sweep, take_shard
 
-def plan_sweep(request: Request, asked: Asked, output: Path, retry_failed: bool) -> tuple[Sweep, int]:
-    """The sweep, or the part of it that is asked for, and how many measurements are left out."""
+    chosen = _choose_engine(engine, asked.device, jobs, timeout, address, cpus)
     import_modules(asked.imports)
-    patterns = [*request.patterns, *(read_names(request.models_file) if request.models_file else [])]
-    if not patterns:
+    filters = [*(patterns or []), *(read_names(models_file) if models_file else [])]
+    if not filters:
         raise UsageError("no model is named", "Write `psychophys sweep 'resnet*'`, or give --models-file.")
-    models = find_models(patterns, pretrained=request.pretrained, exclude=request.exclude)
-    tasks = make_tasks(models, asked)
+    models = find_models(filters, pretrained=pretrained, exclude=exclude or [])
+    tasks, left_out = _plan(models, asked)
+    planned = Sweep(tasks if shard is None else take_shard(tasks, shard), Store(output), retry_failed)
+    if not dry_run:
+        _run(planned, left_out, asked, chosen)
+        return
+    print_tasks(planned)
+    if not asked.quiet:
+        print_plan(planned, left_out)
+        if planned.to_do:
+            print_forecast(planned, asked.device)
+
+
+def _plan(models: list[str], asked: Asked) -> tuple[list[Task], int]:
+    """What can be measured, and how many measurements lack the weights."""
+    from psychophys.cli.each import plan_tasks
+    from psychophys.observers.names import has_pretrained
+
+    tasks = plan_tasks(models, asked)
     measurable = [t for t in tasks if t.job.weights == "random" or has_pretrained(t.job.model)]
     if not measurable:
         raise UsageError("none of these models has pretrained weights", "Add --weights random.")
-    left_out = len(tasks) - len(measurable)
-    if request.shard is not None:
-        measurable = take_shard(measurable, request.shard)
-    return Sweep(measurable, Store(output), retry_failed), left_out
+    return measurable, len(tasks) - len(measurable)
 
 
-def preview(sweep: Sweep, left_out: int, asked: Asked) -> None:
-    """Print every measurement and where it stands; then what the rest will cost."""
-    for task in sweep.tasks:
-        print(f"{sweep.state(task).value}  {task.job.model} {task.job.weights}")
-    if asked.quiet:
-        return
-    _print_plan(sweep, left_out)
-    if sweep.to_do:
-        guess = estimate(sweep.to_do, asked.device)
-        if not guess.sampled:
-            print("no telling how long it will take: these models cannot be looked into", file=sys.stderr)
-            return
-        note = f" (from {guess.sampled} of {guess.models} models)" if guess.sampled < guess.models else ""
-        size = guess.download_bytes / 1e9
-        line = f"about {_duration(guess.seconds)} here, one at a time, and {size:.1f} GB to download{note}"
-        print(line, file=sys.stderr)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _print_plan(sweep: Sweep, left_out: int) -> None:
-    if left_out:
-        why = "without pretrained weights (--weights random takes them)"
-        print(f"left out: {left_out} {why}", file=sys.stderr)
-    print(_counts(sweep), file=sys.stderr)
-
-
-def _counts(sweep: Sweep) -> str:
-    found = [(state, sweep.count(state)) for state in State]
-    return f"{len(sweep.tasks)} measurements: " + ", ".join(f"{n} {s.value}" for s, n in found if n)
-
-
-def run(sweep: Sweep, left_out: int, asked: Asked, engine: Engine) -> None:
-    """Run the sweep with a line or a bar, then print the ranking and the failures."""
-    sweep.store.prepare()
-    # A cluster's manager ends a job with SIGTERM: stop as for Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    console = Console(stderr=True)
-    if not asked.quiet:
-        _print_plan(sweep, left_out)
-    _measure(sweep, engine, console, asked.quiet)
-    failures = [note for task in sweep.tasks if (note := sweep.store.failure(task)) is not None]
-    if not asked.quiet:
-        done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
-        if done:
-            print_ranking(console, concat(read(sweep.store.path(task)) for task in done), top=SHOWN)
-    print_failures(console, failures)
-    if not asked.quiet:
-        print(f"{_counts(sweep)}; results in {sweep.store.folder}", file=sys.stderr)
-    if sweep.count(State.FAILED):
-        raise typer.Exit(SOME_FAILED)
-
-
-def choose_engine(name: str, device: str, options: dict[str, Any]) -> Engine:
+def _choose_engine(
+    name: str, device: str, jobs: int | None, timeout: float | None, address: str | None, cpus: int
+) -> Engine:
     """The engine of that name; :class:`UsageError` for options that it cannot keep."""
-    jobs, timeout = options["jobs"], options["timeout"]
+    from psychophys.observers.observer import pick_device
+    from psychophys.responses.memory import keep_freed_memory
+    from psychophys.sweeps.engines import ENGINES, Processes, Ray, Serial
+
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)
-    if name != "ray" and (options["address"] is not None or options["cpus"] != 1):
-        raise UsageError("--address and --cpus are for the engine ray", "Add --engine ray.")
     if name == "ray":
-        return Ray(options["address"], jobs, device, options["cpus"], timeout=timeout)
+        return Ray(address, jobs, device, cpus, timeout=timeout)
+    if address is not None or cpus != 1:
+        raise UsageError("--address and --cpus are for the engine ray", "Add --engine ray.")
     if name == "processes":
         return Processes(jobs, device, timeout)
     if jobs not in (None, 1) or timeout is not None:
@@ -134,30 +129,32 @@ def choose_engine(name: str, device: str, options: dict[str, Any]) -> Engine:
     return Serial()
 
 
-def _measure(sweep: Sweep, engine: Engine, console: Console, quiet: bool) -> None:
-    """A bar on a terminal, a line for each model elsewhere."""
-    left = len(sweep.to_do)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
-    with bar:
-        everything = bar.add_task("measurements", total=left)
+def _run(sweep: Sweep, left_out: int, asked: Asked, engine: Engine) -> None:
+    """Run the sweep with a line or a bar, then print the ranking and the failures."""
+    import signal
+    import sys
 
-        def report(task: Task, done: int, total: int) -> None:
-            bar.update(everything, description=f"{task.job.label} {done}/{total}")
+    from rich.console import Console
 
-        for number, outcome in enumerate(sweep.run(engine, report), start=1):
-            bar.update(everything, completed=number)
-            if not quiet:
-                line = f"{number}/{left} {_line(outcome)}"
-                bar.console.print(line, highlight=False, soft_wrap=True, markup=False)
+    from psychophys.cli.display import print_failures, print_ranking
+    from psychophys.cli.tables.sweeps import counts, print_plan, run_visibly
+    from psychophys.results.thresholds import concat, read
+    from psychophys.sweeps.sweep import State
 
-
-def _line(outcome: Outcome) -> str:
-    if outcome.results is None:
-        return f"{outcome.job.label}: failed: {outcome.error}"
-    return f"{outcome.job.label}: {len(outcome.results):,} rows, {outcome.seconds:.1f} s"
+    sweep.store.prepare()
+    # A cluster's manager ends a job with SIGTERM: stop as for Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    console = Console(stderr=True)
+    if not asked.quiet:
+        print_plan(sweep, left_out)
+    run_visibly(sweep, engine, console, asked.quiet)
+    failures = [note for task in sweep.tasks if (note := sweep.store.failure(task)) is not None]
+    if not asked.quiet:
+        done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
+        if done:
+            print_ranking(console, concat(read(sweep.store.path(task)) for task in done), top=SHOWN)
+    print_failures(console, failures)
+    if not asked.quiet:
+        print(f"{counts(sweep)}; results in {sweep.store.folder}", file=sys.stderr)
+    if sweep.count(State.FAILED):
+        raise typer.Exit(SOME_FAILED)

@@ -78,7 +78,8 @@ def plot_comparison(
     pixels_per_degree
         Of visual angle, for human sensitivity; decides the frequency in cycles/deg.
     """
-    beside = match(results, pixels_per_degree) if density is None else []
+    named = None if density is not None else str(comparison["reference"].iloc[0])
+    beside = match(results, pixels_per_degree, named) if density is None else []
     frame = _checked(results.to_pandas() if density else pd.concat([matched.rows for matched in beside]))
     runs = [run for _, run in frame.groupby("run_id", sort=False)]
     with mpl.rc_context(STYLE):

@@ -295,8 +295,7 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setitem(sys.modules, "ray", None)
         patch.setattr(Processes, "run", Serial.run)
         patch.setattr("psychophys.sweeps.forecast._YARDSTICK", "toy_net")
-        for module in ("commands", "fisher", "learning", "observing", "sweeping"):
-            patch.setattr(f"psychophys.cli.{module}.keep_freed_memory", lambda: False)
+        patch.setattr("psychophys.responses.memory.keep_freed_memory", lambda: False)
         with pytest.raises(SystemExit) as end:
             main()
         for stream in streams:

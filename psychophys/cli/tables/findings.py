@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number
+from psychophys.cli.display import number, plain_table, say
 from psychophys.learning.experiments import findings
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Findings
@@ -26,15 +24,13 @@ def print_findings(console: Console, learned: Learned) -> None:
     seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
     title = f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}"
     console.print(_table(title, found))
-    for sentence in found.conclusions:
-        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    say(console, *found.conclusions)
 
 
 def _table(title: str, found: Findings) -> Table:
     """A column for each number, with its interval beside it."""
     # One space between columns: that fits a terminal of 80.
-    style: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 1, 0, 0)}
-    table = Table(title=title, title_justify="left", header_style="bold", **style)
+    table = plain_table(title, padding=(0, 1, 0, 0))
     names = [str(name) for name in found.table if not str(name).endswith(("_low", "_high"))]
     names = [name for name in names if found.table[name].notna().any()]
     for place, name in enumerate(names):

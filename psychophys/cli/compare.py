@@ -1,0 +1,84 @@
+"""The command `compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from psychophys.base.errors import UsageError
+from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
+from psychophys.cli.options import PixelsPerDegree, ResultsPath
+
+
+def compare(
+    results: ResultsPath,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a prior (see `psychophys priors`), or a file of one. Default: imagenet-sample."
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Scale of the orientation prior in pixels. Default: the mean of all."),
+    ] = None,
+    human: Annotated[
+        bool, typer.Option("--human", help="Compare with human sensitivity instead of a prior.")
+    ] = False,
+    reference: Annotated[
+        str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
+    ] = None,
+    pixels_per_degree: PixelsPerDegree = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help=f"Write the numbers: {TABLE_FILE}, or -.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no summary.")] = False,
+) -> None:
+    """Compare sensitivities with how common each value is in natural images: the efficient-coding test.
+
+    \b
+    Examples:
+      psychophys measure --weights pretrained,random && psychophys compare results.parquet
+      psychophys compare results.parquet --prior prior.parquet --figure coding.png
+      psychophys compare results.parquet --human
+    """
+    from rich.console import Console
+
+    from psychophys.cli.display import say
+    from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
+    from psychophys.cli.outputs import Sink
+    from psychophys.cli.tables.comparisons import Comparison, print_comparison
+    from psychophys.comparison import compare as coding
+    from psychophys.comparison.priors import load_prior
+    from psychophys.plots.thresholds import plot_comparison
+    from psychophys.responses.memory import keep_freed_memory
+
+    sink = Sink(output, figure=figure)
+    sink.check()
+    if human and (prior is not None or scale is not None):
+        raise UsageError(
+            "--human and a prior cannot be compared with at once",
+            "Leave out --human, or --prior and --scale.",
+        )
+    if reference is not None and not human:
+        raise UsageError("--reference is of human sensitivity", "Give --human, too, or leave it out.")
+    pixels = settle_pixels_per_degree(human, pixels_per_degree)
+    rows = read_rows(results)
+    chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
+    keep_freed_memory()
+    found = coding.compare(
+        rows, chosen, scale=scale, seed=seed, human=reference or human, pixels_per_degree=pixels
+    )
+    density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
+    sink.draw(lambda: plot_comparison(rows, found, density, pixels_per_degree=pixels))
+    sink.write(Comparison(found))
+    sink.dump(Comparison(found))
+    if quiet:
+        return
+    console = Console(stderr=True)
+    print_comparison(console, found, human)
+    say(console, *(f"written: {path}" for path in (sink.file, figure) if path is not None))

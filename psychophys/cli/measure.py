@@ -1,0 +1,78 @@
+"""The command `measure`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from psychophys.cli.options import Asked, Checkpoint, FileFormat, Models, Output, measurement_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from psychophys.cli.each import Advance
+    from psychophys.results.thresholds import Results
+    from psychophys.sweeps.tasks import Task
+
+
+@measurement_options
+def measure(
+    asked: Asked,
+    models: Models = None,
+    checkpoint: Checkpoint = None,
+    output: Output = "results.parquet",
+    file_format: FileFormat = None,
+    append: Annotated[bool, typer.Option("--append", help="Add to a Parquet file that is there.")] = False,
+) -> None:
+    """Measure how finely every layer of a model tells stimuli apart.
+
+    \b
+    Examples:
+      psychophys measure
+      psychophys measure resnet18 vit_tiny_patch16_224 -o two.parquet
+      psychophys measure --weights pretrained,random --layers 'blocks.*'
+      psychophys measure --stimulus patch --values 0:330:12 -o - --format csv
+      psychophys measure --dimension contrast --set orientation=0,45 --phases 4
+      psychophys measure resnet18 --checkpoint 'run/epoch_*.pth'
+    """
+    from psychophys.cli.each import plan_tasks, run_each
+    from psychophys.cli.outputs import Sink
+    from psychophys.observers.names import DEFAULT_MODEL
+    from psychophys.observers.observer import pick_device
+    from psychophys.responses.memory import keep_freed_memory
+    from psychophys.results.thresholds import concat
+
+    sink = Sink(output, file_format, append=append)
+    sink.check()
+    kept = sink.kept()
+    pick_device(asked.device)
+    tasks = plan_tasks(models or [DEFAULT_MODEL], asked, checkpoint)
+    keep_freed_memory()
+    run_each(
+        tasks,
+        _measure_one,
+        label=lambda task: task.job.label,
+        join=concat,
+        sink=sink,
+        show=_show,
+        kept=kept,
+        quiet=asked.quiet,
+    )
+
+
+def _measure_one(task: Task, advance: Advance) -> Results:
+    from psychophys.sweeps.tasks import attempt
+
+    outcome = attempt(task, advance)
+    if outcome.results is None:
+        assert outcome.error is not None
+        raise outcome.error
+    return outcome.results
+
+
+def _show(console: Console, results: Results) -> None:
+    from psychophys.cli.display import print_skipped, print_summary
+
+    print_summary(console, results)
+    print_skipped(console, results)

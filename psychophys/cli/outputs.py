@@ -1,0 +1,165 @@
+"""Where what a command finds goes: refuse what cannot be written, write, and say where it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
+
+from rich.console import Console
+
+from psychophys.base.errors import UsageError, unknown
+from psychophys.cli.display import say
+from psychophys.learning.training import Learned, Training, make_folder, read_learned, trainings_in
+from psychophys.plots.style import check_figure, save_figure
+from psychophys.results.tables import FORMATS, check_output
+from psychophys.results.thresholds import Results, read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STANDARD_OUTPUT = "-"
+
+
+class Writable(Protocol):
+    """A table that can be written, such as :class:`psychophys.results.tables.Table`."""
+
+    def write(self, path: str | Path, file_format: str | None = None) -> None:
+        """Write to a file, whole or not at all."""
+
+    def dump(self, stream: IO[bytes], file_format: str) -> None:
+        """Write to an open binary stream."""
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where a table and a figure go.
+
+    Attributes
+    ----------
+    output
+        A file, ``-`` for standard output, or None for nowhere.
+    append
+        Whether results are added to those in the file.
+    """
+
+    output: str | None
+    file_format: str | None = None
+    figure: Path | None = None
+    append: bool = False
+
+    @property
+    def file(self) -> str | None:
+        """The table's file, if it goes to one."""
+        return None if self.output == STANDARD_OUTPUT else self.output
+
+    def check(self) -> None:
+        """Refuse what cannot be written before anything is computed."""
+        if self.file_format is not None and self.file_format not in FORMATS:
+            raise unknown("format", self.file_format, FORMATS)
+        if self.file is not None:
+            chosen = check_output(Path(self.file), self.file_format)
+            if self.append and chosen != "parquet":
+                raise UsageError(f"--append cannot add to {chosen}", "Use a .parquet file.")
+        elif self.append:
+            raise UsageError("--append cannot add to standard output", "Name a file with -o.")
+        if self.figure is not None:
+            check_figure(self.figure)
+
+    def kept(self) -> list[Results]:
+        """What is in the file already and stays in it."""
+        if not self.append or self.file is None or not Path(self.file).exists():
+            return []
+        return [read(self.file)]
+
+    def write(self, table: Writable) -> None:
+        """Write all that there is so far; standard output waits for the end."""
+        if self.file is not None:
+            table.write(self.file, self.file_format)
+
+    def dump(self, table: Writable) -> None:
+        """Write to standard output, if that is where it goes."""
+        if self.output == STANDARD_OUTPUT:
+            table.dump(sys.stdout.buffer, self.file_format or "csv")
+            sys.stdout.buffer.flush()
+
+    def draw(self, draw: Callable[[], Figure]) -> None:
+        """Draw and write the figure, if one is asked for."""
+        if self.figure is not None:
+            save_figure(draw(), self.figure)
+
+    def say_where(self, console: Console, rows: int) -> None:
+        """Say what is in which file."""
+        if self.file is not None:
+            say(console, f"{rows:,} rows in {self.file}")
+        if self.figure is not None:
+            say(console, f"figure in {self.figure}")
+
+
+@dataclass(frozen=True)
+class LearningSink(Sink):
+    """Where a learning experiment goes: half-times and weights, too.
+
+    Attributes
+    ----------
+    modes
+        File of half-times, or None for nowhere.
+    folder
+        Of weights.
+    """
+
+    modes: Path | None = None
+    folder: Path | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be written before anything is computed."""
+        super().check()
+        if self.modes is not None:
+            check_output(self.modes)
+            if self.file is not None and self.modes.absolute() == Path(self.file).absolute():
+                raise UsageError("--modes and --output name one file", "Give two.")
+        if self.folder is not None:
+            make_folder(self.folder)
+
+    def previous(self, trainings: Sequence[Training]) -> Learned | None:
+        """What an earlier call left; None where there is nothing of use.
+
+        Raises
+        ------
+        UsageError
+            If it holds trainings that are not asked for now, and would be lost.
+        """
+        if self.file is None or check_output(Path(self.file), self.file_format) != "parquet":
+            return None
+        if not Path(self.file).exists():
+            return None
+        try:
+            found = read_learned(self.file, self.modes)
+        except UsageError as error:
+            raise UsageError(
+                f"output {self.file!r} holds something else, or lacks its half-times",
+                "Give another --output, or remove the file.",
+            ) from error
+        if lost := trainings_in(found.thresholds) - {training.identifier for training in trainings}:
+            raise UsageError(
+                f"output {self.file!r} holds {len(lost)} trainings that are not asked for now",
+                "Give another --output, or remove the file.",
+            )
+        return found
+
+    def write_learned(self, learned: Learned) -> None:
+        """Write all that there is so far."""
+        if self.modes is not None:
+            learned.modes.write(self.modes)
+        self.write(learned.thresholds)
+
+    def say_where(self, console: Console, rows: int) -> None:
+        """Say what is in which file."""
+        if self.file is not None:
+            modes = f", modes in {self.modes}" if self.modes is not None else ""
+            say(console, f"{rows:,} rows in {self.file}{modes}")
+        for what, path in (("figure", self.figure), ("weights", self.folder)):
+            if path is not None:
+                say(console, f"{what} in {path}")

@@ -1,0 +1,44 @@
+"""The command `plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from psychophys.cli.names import FIGURE_FILE
+from psychophys.cli.options import PixelsPerDegree, ResultsPath
+
+
+def plot(
+    results: ResultsPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"{FIGURE_FILE}.")] = Path("thresholds.png"),
+    human: Annotated[
+        bool, typer.Option("--human", help="Draw human thresholds beside, scaled to the layers'.")
+    ] = False,
+    pixels_per_degree: PixelsPerDegree = None,
+) -> None:
+    """Draw thresholds over the dimension, sensitivity by layer and value, and an index over depth.
+
+    \b
+    Example:
+      psychophys plot results.parquet -o thresholds.pdf
+    """
+    import sys
+
+    from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
+    from psychophys.learning.training import read_learned, trainings_in
+    from psychophys.plots.learning import plot_learning
+    from psychophys.plots.style import check_figure, save_figure
+    from psychophys.plots.thresholds import plot_thresholds
+
+    check_figure(output)
+    pixels = settle_pixels_per_degree(human, pixels_per_degree)
+    rows = read_rows(results)
+    if trainings_in(rows) and not results.is_dir():
+        figure = plot_learning(read_learned(results))
+    else:
+        figure = plot_thresholds(rows, human=human, pixels_per_degree=pixels)
+    save_figure(figure, output)
+    print(f"figure in {output}", file=sys.stderr)
