@@ -12,8 +12,8 @@ from psychophys.base.errors import UsageError
 from psychophys.base.registry import Registry
 from psychophys.learning.crops import autoencoder, classifier
 from psychophys.learning.gratings import rearing, supervised
-from psychophys.learning.linear import plan
 from psychophys.learning.linear.findings import find_linear
+from psychophys.learning.linear.plan import LinearSettings
 from psychophys.learning.linear.run import plan_linear
 from psychophys.learning.training import Learned, Training, run_trainings
 from psychophys.learning.trends import Findings
@@ -88,7 +88,7 @@ EXPERIMENTS = Registry(
     (
         Experiment(
             "linear",
-            plan.LinearSettings,
+            LinearSettings,
             plan_linear,
             find_linear,
             {"runs": 2, "patch": 8, "snapshots": 8},

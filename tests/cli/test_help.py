@@ -85,8 +85,8 @@ def test_names_in_help_are_those_of_the_table(read: list[str], name: str, folder
 def test_defaults_in_help_are_those_of_a_measurement() -> None:
     options = {one.name: one for one in BUILT["measure"].params}
     usual = psychophys.plan()
-    assert options["noise"].show_default == usual.noise
-    assert options["estimator"].show_default == usual.estimator
+    assert options["noise"].show_default == usual.noise.name
+    assert options["estimator"].show_default == usual.estimator.name
 
 
 def test_names_of_installed_packages_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,8 +329,8 @@ def test_a_run_id_does_not_depend_on_the_order_parameters_are_given_in() -> None
 @pytest.mark.parametrize(
     "changes",
     [
-        {"values": (0.0, 1.0)}, {"layers": ("all",)}, {"estimator": "central"}, {"step": 0.5},
-        {"noise": "gaussian"}, {"noise_level": 2.0}, {"dprime": 2.0}, {"dimension": "phase"},
+        {"values": (0.0, 1.0)}, {"layers": ("all",)}, {"estimator": ESTIMATORS["central"]}, {"step": 0.5},
+        {"noise": NOISE["gaussian"]}, {"noise_level": 2.0}, {"dprime": 2.0}, {"dimension": "phase"},
         {"stimulus": STIMULI["grating"]}, {"parameters": {"contrast": (0.5,)}},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -389,7 +389,7 @@ def test_public_names_are_not_hidden_by_modules() -> None:
     code = (
         "import types, psychophys\n"
         "from psychophys import *\n"
-        "from psychophys import cli, measurement, summary\n"
+        "from psychophys import cli, measurement, results\n"
         "names = psychophys.__all__\n"
         "for _ in range(2):\n"
         "    found = [n for n in names if isinstance(getattr(psychophys, n), types.ModuleType)]\n"

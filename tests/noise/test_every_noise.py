@@ -152,24 +152,37 @@ def test_it_says_which_estimators_it_can_use(noise: Noise) -> None:
             assert set(frame["estimator"]) == {estimator.name}
 
 
+def level_for(noise: Noise, watched: Observer, threshold: float) -> float:
+    """The level at which thresholds are that small, where responses are local-linear."""
+    levels = np.array([1.0, 0.01]) * noise.level
+    found = [
+        psychophys.measure(watched, layers="4", **settings(noise, noise_level=float(level))).to_pandas()
+        for level in levels
+    ]
+    first, second = (frame["threshold"].max() for frame in found)
+    power = np.log(first / second) / np.log(100)
+    return float(noise.level * (threshold / first) ** (1 / power))
+
+
 @pytest.mark.parametrize("noise", EVERY, ids=name)
 def test_it_can_be_simulated_and_has_a_matrix_where_units_are_independent(noise: Noise) -> None:
     watched = observer(nn.Sigmoid())
-    asked = settings(noise, layers="4", noise_level=noise.level / 100)
-    matrix = {**asked, "parameters": {"phase": 6}}
+    asked = settings(noise, layers="4")
     if not noise.method.is_independent:
         with pytest.raises(UsageError, match=f"{noise.name} noise cannot be simulated"):
             psychophys.simulate(watched, **asked)
         with pytest.raises(UsageError, match=f"{noise.name} noise is of one dimension"):
-            psychophys.fisher_matrix(watched, **matrix)
+            psychophys.fisher_matrix(watched, **{**asked, "parameters": {"phase": 6}})
         return
+    asked["noise_level"] = level_for(noise, watched, threshold=0.5)
+    matrix = {**asked, "parameters": {"phase": 6}}
     simulated = psychophys.simulate(watched, trials=4000, **asked).to_pandas()
     assert set(simulated["status"]) <= {"agrees", "parts"}
     np.testing.assert_allclose(simulated["fitted_threshold"], simulated["predicted_threshold"], rtol=0.15)
     found = psychophys.fisher_matrix(watched, ("orientation", "frequency"), **matrix).to_pandas()
     assert set(found["status"]) == {"ok"}
     alone = found[found["dimension_j"] == "orientation"]["fisher_information"].to_numpy()
-    measured = psychophys.measure(watched, **{**matrix, "parameters": {"phase": 6}}).to_pandas()
+    measured = psychophys.measure(watched, **matrix).to_pandas()
     np.testing.assert_allclose(alone, measured["fisher_information"], rtol=1e-4)
 
 
