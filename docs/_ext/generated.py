@@ -1,7 +1,7 @@
 """Parts of pages that are made from the package when the site is built, so that they cannot be out of date.
 
 A line ``<!-- generated: NAME -->`` in a page is replaced by the Markdown that the function ``NAME`` of this
-module gives. All that is taken from inside the package is imported in :func:`inside`.
+module gives.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import typer
@@ -21,18 +20,14 @@ from typer.main import get_command
 
 import psychophys
 
+# The one place where what is no public name of ``psychophys`` is taken from inside it.
+from psychophys.cli.app import app as application
+from psychophys.measurement.spec import PRESETS
+from psychophys.noise.models import DIFFERENTIAL, NOISE
+from psychophys.results.indices import INDICES
+from psychophys.simulation.psychometrics import TASKS
+
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
-
-
-def inside() -> SimpleNamespace:
-    """What is no public name of ``psychophys``."""
-    from psychophys.cli.app import app
-    from psychophys.measurement.spec import PRESETS
-    from psychophys.noise.models import DIFFERENTIAL, NOISE
-    from psychophys.results.indices import INDICES
-    from psychophys.simulation.psychometrics import TASKS
-
-    return SimpleNamespace(**locals())
 
 
 def columns_of(public: Any) -> Sequence[Any]:
@@ -74,12 +69,17 @@ def number(value: float) -> str:
     return f"{value:g}"
 
 
+def between(low: float, high: float) -> str:
+    """A range on one line."""
+    return f"{low:g}&nbsp;to&nbsp;{high:g}"
+
+
 # The command line ---------------------------------------------------------------------------------------
 
 
 def cli() -> str:
     """Every command with its arguments, options and examples."""
-    root = get_command(inside().app)
+    root = get_command(application)
     parts = [_lines(root.help or ""), _lines(root.epilog or "")]
     for name, command in root.commands.items():  # type: ignore[attr-defined]
         context = typer.Context(command, info_name=f"psychophys {name}")
@@ -88,7 +88,7 @@ def cli() -> str:
         shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
         for title in dict.fromkeys(map(_panel, shown)):
             rows = [_row(parameter, context) for parameter in shown if _panel(parameter) == title]
-            parts += ["{.options}\n" + table([title, "meaning"], [row for row in rows if row])]
+            parts.append(table([title, "meaning"], [row for row in rows if row]))
         parts.append(_lines(command.epilog or ""))
     return "\n\n".join(parts)
 
@@ -172,7 +172,8 @@ def _object(name: str) -> str:
     if isinstance(thing, dict):
         kind = type(next(iter(thing.values()))).__name__
         names = ", ".join(f"``{key}``" for key in thing)
-        lines = [f".. py:data:: psychophys.{name}", f"   :type: dict[str, {kind}]", "", f"   By name: {names}."]
+        lines = [f".. py:data:: psychophys.{name}", f"   :type: dict[str, {kind}]", ""]
+        lines.append(f"   By name: {names}.")
         return "```{eval-rst}\n" + "\n".join(lines) + f"\n```\n\n{LISTED.get(name, '')}"
     if inspect.isclass(thing) and issubclass(thing, BaseException):
         lines = [f".. autoexception:: psychophys.{name}", "   :show-inheritance:"]
@@ -214,9 +215,10 @@ def stimuli() -> str:
         parts += [f"## {stimulus.name}", cell(stimulus.summary[:1].upper() + stimulus.summary[1:]) + "."]
         rows = []
         for one in stimulus.parameters:
-            default = f"{count} values" if (count := stimulus.nuisance.get(one.name)) else number(one.default)
-            swept = f"{one.sweep[0]:g} to {one.sweep[1]:g}" if one.measurable else "not"
-            possible = f"{one.low:g} to {one.high:g}"
+            count = stimulus.nuisance.get(one.name)
+            default = f"{count}&nbsp;values" if count else number(one.default)
+            swept = between(*one.sweep) if one.measurable else "not"
+            possible = between(one.low, one.high)
             period = "" if one.period is None else number(one.period)
             rows.append([code(one.name), cell(one.unit), default, possible, swept, period, cell(one.meaning)])
         head = ["parameter", "unit", "default", "possible", "measured", "period", "meaning"]
@@ -227,12 +229,11 @@ def stimuli() -> str:
 def noises() -> str:
     """Every noise model with its options."""
     parts = []
-    package = inside()
-    for noise in package.NOISE.values():
+    for noise in NOISE.values():
         rows = [["level", cell(noise.level_unit), number(noise.level), ""]]
         rows += [_option(option) for option in noise.options]
         parts += [f"## {noise.name}", block(noise.formula), _options(rows), f"Source: {cell(noise.source)}."]
-    parts += ["## Every model", _options([_option(package.DIFFERENTIAL)])]
+    parts += ["## Every model", _options([_option(DIFFERENTIAL)])]
     return "\n\n".join(parts)
 
 
@@ -274,7 +275,7 @@ def indices() -> str:
     """Every index of a layer."""
     rows = [
         [code(index.name), cell(index.meaning), cell(", ".join(index.dimensions) or "all")]
-        for index in inside().INDICES.values()
+        for index in INDICES.values()
     ]
     return table(["index", "what it is", "dimensions"], rows)
 
@@ -282,17 +283,16 @@ def indices() -> str:
 def tasks() -> str:
     """Every task of simulated observers."""
     rows = [
-        [code(task.name), cell(task.meaning), f"{100 * task.by_dprime(1):.1f} %"]
-        for task in inside().TASKS.values()
+        [code(task.name), cell(task.meaning), f"{100 * task.by_dprime(1):.1f} %"] for task in TASKS.values()
     ]
-    return table(["task", "what is asked", "correct at d′ = 1"], rows)
+    return table(["task", "what is asked", "correct at threshold (d' = 1)"], rows)
 
 
 def presets() -> str:
     """Every preset."""
     rows = [
         [code(preset.name), cell(preset.summary), cell(", ".join(preset.settings))]
-        for preset in inside().PRESETS.values()
+        for preset in PRESETS.values()
     ]
     return table(["preset", "what it is", "dimensions"], rows)
 
@@ -317,7 +317,7 @@ def experiments() -> str:
 
 def _value(value: Any) -> str:
     if value is None or value == ():
-        return "see there"
+        return "-"
     return cell(", ".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
