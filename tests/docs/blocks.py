@@ -42,12 +42,13 @@ class Block:
 def blocks_of(page: str) -> list[Block]:
     """Blocks of bash and Python, in their order."""
     found = list(FENCE.finditer(page))
-    follows = {b.start(): a for a, b in pairwise(found) if not page[a.end() : b.start()].strip()}
+    # There may be words between a command and its output, but no heading.
+    follows = {b.start(): a for a, b in pairwise(found) if "\n#" not in page[a.end() : b.start()]}
     outputs = {}
     for match in found:
         before = follows.get(match.start())
         if match["language"] == "text" and not _note(match, "recorded"):
-            assert before is not None, f"output without a date and a command:\n{match['body']}"
+            assert before is not None and before["language"] != "text", f"output without a date and a command:\n{match['body']}"
             outputs[before.start()] = match["body"]
     return [
         Block(m["language"], m["body"], _note(m, "not run"), outputs.get(m.start(), ""))
