@@ -1,7 +1,6 @@
-"""What the README shows is run, and what it lists is what there is."""
+"""The examples are run."""
 
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -11,25 +10,15 @@ import pandas as pd
 import pytest
 import timm
 from PIL import Image
-from typer.main import get_command
 
 import psychophys
-from psychophys.cli.app import app
-from psychophys.results.thresholds import COLUMNS
 
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^ *```(bash|python)\n(.*?)^ *```", README, flags=re.MULTILINE | re.DOTALL)
-# Installing is what CI does before it comes here.
-BASH = [block for language, block in BLOCKS if language == "bash" and "pip install" not in block]
-PYTHON = [block for language, block in BLOCKS if language == "python"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("readme")
+    return tmp_path_factory.mktemp("examples")
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
@@ -38,31 +27,6 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.mark.parametrize("block", BASH, ids=lambda block: block.splitlines()[0][:60])
-def test_shell_block_runs(block: str, folder: Path) -> None:
-    run(["bash", "-euo", "pipefail", "-c", block], folder)
-
-
-@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.splitlines()[-1][:60])
-def test_python_block_runs(block: str, folder: Path) -> None:
-    assert run([sys.executable, "-W", "ignore", "-c", block], folder)
-
-
-def test_every_block_is_found() -> None:
-    assert len(BASH) >= 2
-    assert len(PYTHON) == 5
-
-
-def test_columns_are_listed_as_declared() -> None:
-    rows = [f"| `{c.name}` | {c.unit} | {c.meaning} |" for c in COLUMNS]
-    assert "\n".join(rows) in README
-
-
-def test_every_command_is_documented() -> None:
-    for command in COMMANDS:
-        assert f"psychophys {command}" in README
 
 
 @pytest.mark.parametrize("name", ["custom_stimulus.py", "custom_model.py"])
