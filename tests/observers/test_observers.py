@@ -559,7 +559,8 @@ def ask_without_network(
     requests: list[str], cache: Path, patience: float = 60, **settings: str
 ) -> list[list[str]]:
     """Load in a process whose hub is a closed port and whose cache is empty."""
-    environment = {**os.environ, "HF_HOME": str(cache), "HF_ENDPOINT": "http://127.0.0.1:9", **settings}
+    usual = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    environment = {**usual, "HF_HOME": str(cache), "HF_ENDPOINT": "http://127.0.0.1:9", **settings}
     done = subprocess.run(
         [sys.executable, "-c", _ASK, *requests],
         env=environment, capture_output=True, text=True, timeout=patience, check=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from forked import Forked
 from inside import call_inside
 
 from psychophys.base.errors import UsageError
@@ -29,20 +29,13 @@ TWELVE = [
     *("test_byobnet", "test_convnext", "test_convnext2", "test_efficientnet", "test_efficientnet_ln"),
     *("test_mambaout", "test_nfnet", "test_resnet", "test_vit", "test_vit2", "test_vit3", "test_vit4"),
 ]
-ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
-KILLS = 25
-
-
-def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "psychophys", *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, env=ENV)
+SERIAL = ["--engine", "serial"]
 
 
 def call(*words: str | Path, cwd: Path) -> tuple[int, str, str]:
-    process = start(*words, cwd=cwd)
-    out, err = process.communicate(timeout=600)
-    return process.returncode, out, err
+    """In this process; the workers of the engine ``processes`` are processes all the same."""
+    done = call_inside(*words, cwd=cwd)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def rows(folder: Path) -> pd.DataFrame:
@@ -62,37 +55,37 @@ def hidden(folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    code, _, err = call("sweep", *TWELVE, *QUICK, "-o", folder, cwd=folder)
+    code, _, err = call("sweep", *TWELVE, *QUICK, *SERIAL, "-o", folder, cwd=folder)
     assert code == 0, err
     return folder
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "kills"), [("processes", 3), ("serial", 22)])
 def test_a_sweep_killed_at_25_random_moments_ends_with_the_same_rows(
-    tmp_path: Path, undisturbed: Path
+    tmp_path: Path, undisturbed: Path, engine: str, kills: int
 ) -> None:
     chance = random.Random(20221223)
-    words = ["sweep", *TWELVE, *QUICK, "-o", "out"]
+    words = ["sweep", *TWELVE, *QUICK, "--engine", engine, "-o", "out"]
     # How long a sweep takes to its first file, on this machine as it is now.
     began = time.monotonic()
-    process = start(*words, cwd=tmp_path)
+    process = Forked(*words, cwd=tmp_path)
     while not list((tmp_path / "out").glob("*.parquet")):
         assert time.monotonic() - began < 300
         time.sleep(0.05)
     first = time.monotonic() - began
-    kills, finished = 0, {}
-    while kills < KILLS:
-        time.sleep(chance.uniform(0, 1.3 * first) if kills else 0)
+    finished: dict[str, tuple[int, int]] = {}
+    for kill in range(kills):
+        time.sleep(chance.uniform(0, 1.3 * first) if kill else 0)
         process.kill()
-        process.communicate()
-        kills += 1
         now = stamps(tmp_path / "out")
         assert {name: now[name] for name in finished} == finished, "a finished run was written again"
         finished = now
         for path in (tmp_path / "out").glob("*.parquet"):
             assert len(read(path)) > 0
-        process = start(*words, cwd=tmp_path)
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
+        process = Forked(*words, cwd=tmp_path)
+    code, _, err = process.wait()
+    assert code == 0, err
     assert f"{12 - len(finished)} to do" in err or len(finished) == 12
     assert {name: stamps(tmp_path / "out")[name] for name in finished} == finished
     pd.testing.assert_frame_equal(rows(tmp_path / "out"), rows(undisturbed), check_exact=True)
@@ -101,10 +94,10 @@ def test_a_sweep_killed_at_25_random_moments_ends_with_the_same_rows(
 
 
 def test_two_sweeps_at_once_share_the_work(tmp_path: Path, undisturbed: Path) -> None:
-    words = ["sweep", *TWELVE, *QUICK, "-o", "out"]
-    both = [start(*words, cwd=tmp_path) for _ in range(2)]
-    said = [process.communicate(timeout=600)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    words = ["sweep", *TWELVE, *QUICK, *SERIAL, "-o", "out"]
+    both = [Forked(*words, cwd=tmp_path) for _ in range(2)]
+    codes, _, said = zip(*(process.wait() for process in both), strict=True)
+    assert codes == (0, 0), said
     measured = [
         line.split("/12 ")[1].split()[0] for err in said for line in err.splitlines() if "/12 " in line
     ]
@@ -119,7 +112,9 @@ def test_shards_are_the_whole_and_do_not_overlap(tmp_path: Path, undisturbed: Pa
     assert sorted(t.job.model for shard in shards for t in shard) == sorted(TWELVE)
     assert {len(shard) for shard in shards} == {2, 3}
     for i in (1, 2):
-        code, _, err = call("sweep", *TWELVE[:3], *QUICK, "-o", "out", "--shard", f"{i}/2", cwd=tmp_path)
+        code, _, err = call(
+            "sweep", *TWELVE[:3], *QUICK, *SERIAL, "-o", "out", "--shard", f"{i}/2", cwd=tmp_path
+        )
         assert code == 0, err
     expected = rows(undisturbed)
     expected = expected[expected["model"].isin(TWELVE[:3])].reset_index(drop=True)
@@ -210,12 +205,15 @@ def test_every_way_to_fail_is_one_row_with_its_reason(tmp_path: Path) -> None:
     assert set(rows(tmp_path / "out")["model"]) == {"odd_fine"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_stops_at_once_and_keeps_what_it_has(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     words = ["sweep", "odd_fine", "odd_slow", "--import", ODD, *QUICK, "-o", "out"]
-    process = start(*words, cwd=tmp_path)
+    command = [sys.executable, "-m", "psychophys", *map(str, words)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("1/2"):
