@@ -124,7 +124,7 @@ RUNS: dict[str, str] = {
     "learn-supervised": "learn supervised --quick",
     "learn-supervised-one": "learn supervised --quick --conditions frequency --seed 2",
     "learn-autoencoder": "learn autoencoder --quick --steps 30 --runs 1",
-    "learn-classifier": "learn classifier --quick --steps 4 --runs 1",
+    "learn-classifier": "learn classifier --quick --steps 40 --runs 1",
     "learn-rearing": "learn rearing --quick --runs 1",
     "sweep-small": "sweep test_resnet test_vit --weights random --engine serial --values 3 --phases 2",
 }

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -24,21 +24,11 @@ import psychophys
 from psychophys.cli.app import app as application
 from psychophys.measurement.presets import PRESETS
 from psychophys.noise.models import DIFFERENTIAL
-from psychophys.noise.table import NOISE
+from psychophys.responses.estimators import ESTIMATORS
 from psychophys.results.indices import INDICES
 from psychophys.simulation.psychometrics import TASKS
 
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
-
-
-def columns_of(public: Any) -> Sequence[Any]:
-    """Columns of a table, declared on its class or in the module of ``public``."""
-    for place in (public, sys.modules[public.__module__]):
-        for name in ("columns", "COLUMNS"):
-            found = getattr(place, name, None)
-            if isinstance(found, tuple | list) and found and hasattr(found[0], "meaning"):
-                return found
-    raise ExtensionError(f"the columns of {public.__name__} are not where they were")
 
 
 # Markdown -----------------------------------------------------------------------------------------------
@@ -133,6 +123,7 @@ HEADINGS = {
     "measurement": "Measuring",
     "observers": "Observers",
     "stimuli": "Stimuli",
+    "noise": "Noise",
     "results": "Results",
     "simulation": "Simulation",
     "comparison": "Comparison",
@@ -142,6 +133,8 @@ HEADINGS = {
 }
 LISTED = {
     "STIMULI": "[Stimuli](stimuli.md) lists them.",
+    "NOISE": "[Noise models](noises.md) lists them.",
+    "PRIORS": "[Priors and references](priors.md) lists them.",
     "REFERENCES": "[Priors and references](priors.md) lists them.",
     "EXPERIMENTS": "[Learning experiments](experiments.md) lists them.",
 }
@@ -152,7 +145,7 @@ def api() -> str:
     groups: dict[str, list[str]] = {folder: [] for folder in HEADINGS}
     for name in psychophys.__all__:
         thing = getattr(psychophys, name)
-        described = next(iter(thing.values())) if isinstance(thing, dict) else thing
+        described = next(iter(thing.values())) if isinstance(thing, Mapping) else thing
         home = getattr(described, "__module__", None) or type(described).__module__
         groups.setdefault(home.split(".")[1], []).append(name)
     parts = []
@@ -165,15 +158,15 @@ def api() -> str:
 
 def _order(name: str) -> tuple[int, str]:
     thing = getattr(psychophys, name)
-    return (1 if inspect.isclass(thing) else 2 if isinstance(thing, dict) else 0), name
+    return (1 if inspect.isclass(thing) else 2 if isinstance(thing, Mapping) else 0), name
 
 
 def _object(name: str) -> str:
     thing = getattr(psychophys, name)
-    if isinstance(thing, dict):
+    if isinstance(thing, Mapping):
         kind = type(next(iter(thing.values()))).__name__
         names = ", ".join(f"``{key}``" for key in thing)
-        lines = [f".. py:data:: psychophys.{name}", f"   :type: dict[str, {kind}]", ""]
+        lines = [f".. py:data:: psychophys.{name}", f"   :type: Mapping[str, {kind}]", ""]
         lines.append(f"   By name: {names}.")
         return "```{eval-rst}\n" + "\n".join(lines) + f"\n```\n\n{LISTED.get(name, '')}"
     if inspect.isclass(thing) and issubclass(thing, BaseException):
@@ -194,7 +187,7 @@ def columns() -> str:
     """Columns of every table that is written to files."""
     tables = {
         "Thresholds": ("`measure`, `sweep`, `learn`; [`Results`](api.md)", psychophys.Results),
-        "Fisher matrices": ("`fisher`; `psychophys.fisher_matrix`", psychophys.confusable),
+        "Fisher matrices": ("`fisher`; `psychophys.fisher_matrix`", psychophys.FisherResults),
         "Simulated observers": ("`simulate`; `psychophys.simulate`", psychophys.Simulations),
         "Half-times of modes": ("`learn linear`; `psychophys.read_modes`", psychophys.Modes),
         "Priors": ("`statistics`; `psychophys.image_statistics`", psychophys.Prior),
@@ -203,7 +196,7 @@ def columns() -> str:
     for title, (made, public) in tables.items():
         rows = [
             [code(column.name), code(column.type), cell(column.unit), cell(column.meaning)]
-            for column in columns_of(public)
+            for column in public.columns
         ]
         parts += [f"## {title}", f"Written by {made}.", table(["column", "type", "unit", "meaning"], rows)]
     return "\n\n".join(parts)
@@ -230,7 +223,7 @@ def stimuli() -> str:
 def noises() -> str:
     """Every noise model with its options."""
     parts = []
-    for noise in NOISE.values():
+    for noise in psychophys.NOISE.values():
         rows = [["level", cell(noise.level_unit), number(noise.level), ""]]
         rows += [_option(option) for option in noise.options]
         parts += [f"## {noise.name}", block(noise.formula), _options(rows), f"Source: {cell(noise.source)}."]
@@ -251,7 +244,7 @@ def priors() -> str:
     rows = []
     for prior in psychophys.list_priors():
         statistics = dict.fromkeys(prior.table.column("statistic").to_pylist())
-        rows.append([code(prior.name), cell(", ".join(statistics)), cell(prior.meta.get("title", ""))])
+        rows.append([code(prior.name), cell(", ".join(statistics)), cell(prior.meta["summary"])])
     return table(["prior", "statistics", "what it is"], rows)
 
 
@@ -287,6 +280,15 @@ def tasks() -> str:
         [code(task.name), cell(task.meaning), f"{100 * task.by_dprime(1):.1f} %"] for task in TASKS.values()
     ]
     return table(["task", "what is asked", "correct at threshold (d' = 1)"], rows)
+
+
+def estimators() -> str:
+    """Every estimator, and its cost."""
+    rows = [
+        [code(one.name), cell(one.meaning), "one or several" if one.several else "one", f"{one.passes:g}"]
+        for one in ESTIMATORS.values()
+    ]
+    return table(["estimator", "what it is", "dimensions", "forward passes an image"], rows)
 
 
 def presets() -> str:
@@ -334,7 +336,20 @@ def _attributes(thing: Any) -> dict[str, str]:
 
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (cli, api, columns, stimuli, noises, priors, references, indices, tasks, presets, experiments)
+    for part in (
+        cli,
+        api,
+        columns,
+        stimuli,
+        noises,
+        priors,
+        references,
+        indices,
+        tasks,
+        estimators,
+        presets,
+        experiments,
+    )
 }
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from psychophys.base.errors import MeasurementError, PsychophysError
+from psychophys.base.types import Progress
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.imports import import_modules
 from psychophys.observers.load import load
 from psychophys.observers.names import Job
 from psychophys.results.thresholds import Results
-
-LabelledProgress = Callable[[str, int, int], None]
-"""Called with what is measured, the images done and the images in all."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class Outcome:
         return self.task.job
 
 
-def attempt(task: Task, progress: Callable[[int, int], None] | None = None) -> Outcome:
+def attempt(task: Task, progress: Progress | None = None) -> Outcome:
     """Load and measure; whatever goes wrong becomes the outcome's error."""
     started = time.perf_counter()
     results, error = None, None
@@ -102,13 +99,3 @@ def attempt(task: Task, progress: Callable[[int, int], None] | None = None) -> O
         )
         error.__cause__ = failure
     return Outcome(task, results, error, time.perf_counter() - started)
-
-
-def measure_each(tasks: Sequence[Task], progress: LabelledProgress | None = None) -> Iterator[Outcome]:
-    """Make one measurement after the other in this process; one that fails does not stop the others."""
-    for task in tasks:
-        yield attempt(task, None if progress is None else _labelled(progress, task.job.label))
-
-
-def _labelled(progress: LabelledProgress, label: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(label, done, total)

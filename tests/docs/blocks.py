@@ -48,9 +48,9 @@ def blocks_of(page: str) -> list[Block]:
     for match in found:
         before = follows.get(match.start())
         if match["language"] == "text" and not _note(match, "recorded"):
-            assert before is not None and before["language"] != "text", (
-                f"output without a date and a command:\n{match['body']}"
-            )
+            complaint = f"output without a date and a command:\n{match['body']}"
+            assert before is not None, complaint
+            assert before["language"] != "text", complaint
             outputs[before.start()] = match["body"]
     return [
         Block(m["language"], m["body"], _note(m, "not run"), outputs.get(m.start(), ""))
