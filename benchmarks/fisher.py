@@ -19,7 +19,7 @@ from cost import device_name, load, timed
 
 from psychophys import plan, run
 from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH
-from psychophys.measurement.joint import plan_fisher, run_fisher
+from psychophys.measurement.fisher_matrix import plan_fisher, run_fisher
 from psychophys.observers.names import DEFAULT_MODEL
 
 PHASES = {"phase": 2}

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from psychophys.learning.modes import Modes, read_modes
     from psychophys.learning.training import Learned, read_learned
     from psychophys.learning.trends import Findings
-    from psychophys.measurement.front import measure
-    from psychophys.measurement.joint import fisher_matrix
+    from psychophys.measurement.fisher_matrix import fisher_matrix
+    from psychophys.measurement.measure import measure
     from psychophys.measurement.plan import plan
     from psychophys.measurement.run import run
     from psychophys.measurement.spec import Measurement
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
-    from psychophys.results.matrices import FisherResults, confusable
+    from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
     from psychophys.simulation.check import check_results
@@ -63,14 +63,14 @@ _HOMES = {
     "measurement.spec": ("Measurement",),
     "measurement.plan": ("plan",),
     "measurement.run": ("run",),
-    "measurement.front": ("measure",),
-    "measurement.joint": ("fisher_matrix",),
+    "measurement.measure": ("measure",),
+    "measurement.fisher_matrix": ("fisher_matrix",),
     "results.thresholds": (
         "Results",
         "concat",
         "read",
     ),
-    "results.matrices": (
+    "results.fisher_matrices": (
         "FisherResults",
         "confusable",
     ),

@@ -23,7 +23,7 @@ import psychophys
 # The one place where what is no public name of ``psychophys`` is taken from inside it.
 from psychophys.cli.app import app as application
 from psychophys.measurement.presets import PRESETS
-from psychophys.noise.models import DIFFERENTIAL
+from psychophys.noise.information import DIFFERENTIAL
 from psychophys.responses.estimators import ESTIMATORS
 from psychophys.results.indices import INDICES
 from psychophys.simulation.psychometrics import TASKS

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from psychophys.results.matrices import FisherResults
+from psychophys.results.fisher_matrices import FisherResults
 from psychophys.results.summary import (
     LAYER,
     RANKINGS,

@@ -20,7 +20,7 @@ from psychophys.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from psychophys.measurement.joint import Joint
+    from psychophys.measurement.fisher_matrix import Joint
 
 
 @measurement_options
@@ -55,13 +55,13 @@ def fisher(
     from psychophys.cli.each import Advance, plan_jobs, run_each
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.matrices import print_matrices
-    from psychophys.measurement.joint import run_fisher
+    from psychophys.measurement.fisher_matrix import run_fisher
     from psychophys.observers.load import load
     from psychophys.observers.names import DEFAULT_MODEL, Job
     from psychophys.observers.observer import pick_device
     from psychophys.plots.ellipses import check_ellipses, plot_ellipses
     from psychophys.responses.memory import keep_freed_memory
-    from psychophys.results.matrices import FisherResults
+    from psychophys.results.fisher_matrices import FisherResults
 
     sink = Sink(output, file_format, figure)
     sink.check()
@@ -88,7 +88,7 @@ def fisher(
 
 
 def _plan(asked: Asked, dimensions: str | None) -> Joint:
-    from psychophys.measurement.joint import DEFAULT_DIMENSIONS, plan_fisher
+    from psychophys.measurement.fisher_matrix import DEFAULT_DIMENSIONS, plan_fisher
 
     settings, usual = dict(asked.measurement), usually_asked().measurement
     if settings.pop("dimension") is not None:

@@ -146,8 +146,8 @@ def noises() -> None:
       psychophys noises
     """
     from psychophys.cli.display import wide_console
-    from psychophys.noise.models import DIFFERENTIAL
-    from psychophys.noise.table import NOISE
+    from psychophys.noise.information import DIFFERENTIAL
+    from psychophys.noise.models import NOISE
 
     lines = []
     for noise in NOISE.values():

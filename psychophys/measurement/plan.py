@@ -11,8 +11,8 @@ from typing import Any, cast
 from psychophys.base.errors import UsageError
 from psychophys.measurement.presets import preset_settings
 from psychophys.measurement.spec import Measurement, grid_step
-from psychophys.noise.models import Noise
-from psychophys.noise.table import get_noise
+from psychophys.noise.information import Noise
+from psychophys.noise.models import get_noise
 from psychophys.responses.estimators import get_estimator
 from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psychophys.base.errors import UsageError
-from psychophys.noise.models import Noise, Setting
-from psychophys.noise.table import NOISE, get_noise
+from psychophys.noise.information import Noise, Setting
+from psychophys.noise.models import NOISE, get_noise
 from psychophys.responses.estimators import ESTIMATORS, Estimator, get_estimator
 from psychophys.stimuli import Stimulus, get_stimulus, with_images
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from psychophys.base.types import Array
 from psychophys.measurement.spec import Measurement
-from psychophys.noise.models import Quantities
+from psychophys.noise.information import Quantities
 from psychophys.observers.layers import Layer
 
 Span = tuple[slice, slice]

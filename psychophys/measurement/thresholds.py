@@ -13,7 +13,7 @@ from psychophys.base.types import Array
 from psychophys.measurement.intervals import halves_error, interval, resampling_weights
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Sums
-from psychophys.noise.models import threshold
+from psychophys.noise.information import threshold
 from psychophys.observers.layers import Layer
 from psychophys.results.indices import INDICES
 
@@ -68,10 +68,7 @@ class Done:
         setting = self.measurement.setting
         square = (weights @ self.sums.response[layer.name]).mean(axis=1) / layer.n_features
         variance = np.array([setting.variance(float(np.sqrt(s))) for s in square])[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            j = setting.noise.method.average(setting, self.sums.information[layer.name], weights, variance)
-            # A layer that is silent tells nothing; one that is not finite stays so.
-            return np.asarray(np.where(variance == 0, 0.0, j))
+        return setting.noise.method.average(setting, self.sums.information[layer.name], weights, variance)
 
     def interval(self, layer: Layer) -> tuple[Array, Array] | None:
         """Of the thresholds, from the bootstrap over nuisance samples; None with one sample."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.base.types import Array
-from psychophys.noise.models import Method, Options, Quantities, Setting, squared_norm, wide
+from psychophys.noise.information import Method, Options, Quantities, Setting, divided, squared_norm, wide
 from psychophys.observers.layers import Layer
 from psychophys.responses.memory import out_of_memory
 from psychophys.responses.presentation import Presentation
@@ -171,7 +171,7 @@ class Empirical(Method):
 
     def average(self, setting: Setting, unit: Array, _weights: Array, variance: Array) -> Array:
         """J of all samples: they are the noise, and are not weighted."""
-        return setting.saturated(unit.mean(axis=0) / variance)
+        return setting.saturated(divided(unit.mean(axis=0), variance))
 
     def error_of_halves(self, kept: Mapping[str, Array]) -> Array | None:
         """From J of every second sample."""

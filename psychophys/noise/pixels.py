@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from psychophys.base.errors import MeasurementError
 from psychophys.base.types import Array
-from psychophys.noise.models import Method, Options, Quantities, Setting, squared_norm, wide
+from psychophys.noise.information import Method, Options, Quantities, Setting, squared_norm, wide
 from psychophys.observers.layers import Layer, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.fast_rules import FastRules

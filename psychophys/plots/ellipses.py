@@ -12,7 +12,7 @@ from psychophys.base.errors import UsageError
 from psychophys.base.types import Array
 from psychophys.plots.style import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.plots.thresholds import MOST_RUNS
-from psychophys.results.matrices import FisherResults, Stack, stacks
+from psychophys.results.fisher_matrices import FisherResults, Stack, stacks
 from psychophys.results.summary import run_name
 
 MOST_LAYERS = 8

@@ -12,8 +12,8 @@ import pandas as pd
 
 from psychophys.base.errors import unknown
 from psychophys.base.types import Array
-from psychophys.noise.models import Noise
-from psychophys.noise.table import NOISE
+from psychophys.noise.information import Noise
+from psychophys.noise.models import NOISE
 from psychophys.results.indices import INDICES, is_cardinal, is_oblique
 from psychophys.results.thresholds import Results
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from psychophys.base.errors import UsageError
-from psychophys.results.columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
+from psychophys.results.shared_columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
 COLUMNS = (

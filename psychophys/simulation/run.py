@@ -12,7 +12,7 @@ import numpy as np
 
 from psychophys.base.errors import PsychophysError
 from psychophys.base.types import Progress
-from psychophys.measurement.front import enter, takes_options
+from psychophys.measurement.measure import enter, takes_options
 from psychophys.measurement.plan import check_size, plan
 from psychophys.measurement.record import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement

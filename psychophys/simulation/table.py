@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from psychophys.results.columns import LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
+from psychophys.results.shared_columns import LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 from psychophys.simulation.trials import LEVELS

@@ -26,9 +26,9 @@ from psychophys.measurement.batches import accumulate
 from psychophys.measurement.blocks import present, render_block
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.thresholds import Done
-from psychophys.noise.models import Setting, wide
+from psychophys.noise.information import Setting, divided, wide
+from psychophys.noise.models import NOISE
 from psychophys.noise.pixels import answer
-from psychophys.noise.table import NOISE
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import ESTIMATORS, Estimator
@@ -267,7 +267,7 @@ class _Decider:
         j = self.prepared.done.sums.information[self.layer.name][self.sample, self.index]
         if not (np.isfinite(j) and j > 0 and scale > 0):
             return np.inf
-        j = self._setting.saturated(np.array(j / scale))
+        j = self._setting.saturated(divided(np.array(j), scale))
         return float(measurement.dprime / np.sqrt(j))
 
     def _variances(self, weights: Tensor, rows: Tensor) -> Array:

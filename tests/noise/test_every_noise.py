@@ -13,7 +13,7 @@ import psychophys
 from psychophys import NOISE, Domain, Noise, Observer, Option
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.measurement.plan import plan
-from psychophys.noise.models import Setting
+from psychophys.noise.information import Setting
 from psychophys.responses.estimators import ESTIMATORS
 from psychophys.results.summary import cautions
 

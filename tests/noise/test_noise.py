@@ -12,9 +12,9 @@ from torch import nn
 import psychophys
 from psychophys.base.errors import UsageError
 from psychophys.noise.empirical import Products, Regularity, linear_information
-from psychophys.noise.models import Setting
+from psychophys.noise.information import Setting
+from psychophys.noise.models import NOISE, get_noise
 from psychophys.noise.pixels import propagate, quadratic_form
-from psychophys.noise.table import NOISE, get_noise
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
 from psychophys.results.summary import cautions, conclusions

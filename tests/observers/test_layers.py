@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from psychophys.base.errors import MeasurementError, UsageError
-from psychophys.measurement.front import measure
+from psychophys.measurement.measure import measure
 from psychophys.observers.layers import (
     Selection,
     default_modules,

@@ -22,7 +22,7 @@ import pytest
 from torch import nn
 
 from psychophys.base.errors import UsageError
-from psychophys.measurement.front import measure
+from psychophys.measurement.measure import measure
 from psychophys.observers.load import load_observer
 from psychophys.observers.observer import Observer
 from psychophys.results.tables import check_output
@@ -546,7 +546,7 @@ def test_a_run_id_depends_on_the_preprocessing(changes: dict[str, Any]) -> None:
 
 
 _MEASURE = """
-from psychophys.measurement.front import measure
+from psychophys.measurement.measure import measure
 from psychophys.observers.load import load_observer
 observer = load_observer("test_resnet", weights="random", seed=1)
 print(*measure(observer, values=3, parameters={"phase": 2}, layers=["act1", "fc"], device="cpu").runs)

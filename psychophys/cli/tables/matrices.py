@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.display import number, plain_table, print_skipped, say
-from psychophys.results.matrices import FisherResults, Stack, cautions, conclusions, stacks
+from psychophys.results.fisher_matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name
 
 

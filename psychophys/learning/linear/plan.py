@@ -1,4 +1,4 @@
-"""LinearSettings of the experiment ``linear``, and the trainings that they ask for."""
+"""Settings of the experiment ``linear``, and the trainings that they ask for."""
 
 from __future__ import annotations
 

@@ -13,16 +13,22 @@ from torch import Tensor, nn
 import psychophys
 from psychophys import MeasurementError, Observer, Stimulus, UsageError, confusable, fisher_matrix
 from psychophys.cli import main
-from psychophys.measurement.joint import plan_fisher, run_fisher
-from psychophys.noise.models import Setting
-from psychophys.noise.table import NOISE
+from psychophys.measurement.fisher_matrix import plan_fisher, run_fisher
+from psychophys.noise.information import Setting
+from psychophys.noise.models import NOISE
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.plots.ellipses import ellipse, magnification, plot_ellipses
 from psychophys.responses.several import jvp
 from psychophys.responses.single import Block
 from psychophys.responses.single import jvp as single_jvp
-from psychophys.results.algebra import hardest_change, pairs, symmetric, thresholds_alone, thresholds_joint
-from psychophys.results.matrices import FisherResults, cautions, conclusions, stacks
+from psychophys.results.fisher_algebra import (
+    hardest_change,
+    pairs,
+    symmetric,
+    thresholds_alone,
+    thresholds_joint,
+)
+from psychophys.results.fisher_matrices import FisherResults, cautions, conclusions, stacks
 from psychophys.stimuli import STIMULI
 from psychophys.stimuli.gratings import X, Y
 

@@ -19,19 +19,25 @@ from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.base.types import Array, Progress
 from psychophys.measurement.batches import run_blocks
 from psychophys.measurement.blocks import block_parameters
-from psychophys.measurement.front import enter, takes_options
+from psychophys.measurement.measure import enter, takes_options
 from psychophys.measurement.plan import check_size, plan
 from psychophys.measurement.record import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Span
-from psychophys.noise.models import squared_norm
-from psychophys.noise.table import NOISE
+from psychophys.noise.information import divided, squared_norm
+from psychophys.noise.models import NOISE
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import ESTIMATORS, Estimator
-from psychophys.results.algebra import correlations, pairs, symmetric, thresholds_alone, thresholds_joint
-from psychophys.results.matrices import FisherResults
+from psychophys.results.fisher_algebra import (
+    correlations,
+    pairs,
+    symmetric,
+    thresholds_alone,
+    thresholds_joint,
+)
+from psychophys.results.fisher_matrices import FisherResults
 
 DEFAULT_DIMENSIONS = ("orientation", "frequency")
 SINGULAR = 1000.0
@@ -256,9 +262,9 @@ class _Sums:
         square = float(self.response[layer.name].mean()) / layer.n_features
         variance = measurement.setting.variance(float(np.sqrt(square)))
         unit = self.joint.averaged(self.products[layer.name])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            j = np.where(variance == 0, 0.0, unit / variance)
-        return symmetric(j, len(self.joint.dimensions)), bool(np.isfinite(self.response[layer.name]).all())
+        return symmetric(divided(unit, variance), len(self.joint.dimensions)), bool(
+            np.isfinite(self.response[layer.name]).all()
+        )
 
 
 def _column(value: Tensor | float, grid: Tensor) -> Tensor:

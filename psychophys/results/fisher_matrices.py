@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from psychophys.base.types import Array
-from psychophys.results.algebra import correlations, hardest_change, pairs, symmetric
-from psychophys.results.columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS
+from psychophys.results.fisher_algebra import correlations, hardest_change, pairs, symmetric
+from psychophys.results.shared_columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
@@ -106,7 +106,7 @@ class Stack:
 
     @property
     def hardest(self) -> tuple[Array, Array]:
-        """See :func:`psychophys.results.algebra.hardest_change`: (P, n) and (P,)."""
+        """See :func:`psychophys.results.fisher_algebra.hardest_change`: (P, n) and (P,)."""
         change, least = hardest_change(self.information, self.dprime)
         # What is singular is decided once, where the precision of the numbers is known.
         loose, _ = hardest_change(self.information, self.dprime, np.inf)
@@ -147,7 +147,7 @@ def confusable(results: FisherResults) -> pd.DataFrame:
         ``change``, the same in words; ``eigenvalue``, the smallest of the correlations' (0 to 1), and
         ``times_larger``, one over its root: the length of the change at criterion, in thresholds of the
         dimensions alone. Where the matrix is singular this is infinite, and the change is the direction
-        with length 1. See :func:`psychophys.results.algebra.hardest_change`.
+        with length 1. See :func:`psychophys.results.fisher_algebra.hardest_change`.
     """
     found = []
     for stack in stacks(results):
