@@ -38,7 +38,13 @@ from psychophys.results.thresholds import Results
 
 SMALL = {
     "linear": {"depths": ("2",), "runs": 2, "patch": 8, "steps": 100, "snapshots": 3},
-    "supervised": {"conditions": ("frequency", "paper-dropped"), "runs": 2, "batch": 512, "steps": 60},
+    "supervised": {
+        "conditions": ("frequency", "paper-dropped"),
+        "runs": 2,
+        "batch": 256,
+        "steps": 60,
+        "snapshots": 3,
+    },
     "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
     "classifier": {"runs": 2, "batch": 8, "steps": 40, "snapshots": 2},
     "rearing": {"conditions": ("even", "burst-late"), "runs": 2, "batch": 256, "steps": 40, "snapshots": 2},
