@@ -68,6 +68,7 @@ def test_standard_output_holds_data_alone(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
     done = call_process("measure", *TINY, "-q", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -193,6 +194,7 @@ def test_a_hub_model_without_a_network_says_what_to_do(tmp_path: Path) -> None:
     assert "--checkpoint" in line
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch_and_then_says_so(tmp_path: Path) -> None:
     def limited(gigabytes: float, *words: str) -> subprocess.CompletedProcess[bytes]:
         code = (
@@ -206,9 +208,9 @@ def test_out_of_memory_halves_the_batch_and_then_says_so(tmp_path: Path) -> None
         return subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False, env=ENV)
 
     model = ["measure", "resnet18", "--weights", "random", "--layers", "fc", "--phases", "4"]
-    done = limited(1.5, *model, "--values", "64", "--batch-size", "256", "-q")
+    done = limited(0.5, *model, "--values", "16", "--batch-size", "64", "-q")
     assert done.returncode == 0, done.stderr.decode()
-    assert len(pd.read_parquet(tmp_path / "results.parquet")) == 64
+    assert len(pd.read_parquet(tmp_path / "results.parquet")) == 16
     line = error_line(limited(0.04, "measure", "test_resnet", *model[2:], "-o", "none.parquet"), 1)
     assert "memory" in line
     assert not (tmp_path / "none.parquet").exists()
@@ -220,6 +222,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert b"Traceback" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m psychophys models | head -1"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=False)

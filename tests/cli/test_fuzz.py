@@ -205,13 +205,16 @@ EXAMPLES |= {
     "simulate": 60,
     "learn": 30,
 }
+SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare")
+WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
     "stimuli": "gabor",
     "statistics": "photo.png",
     "learn": "linear",
 }
-COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+GROUP = get_command(app)
+COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
 READERS = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda lines: [*map(json.loads, lines)]}
 PARAMETERS = {name: sorted(c.params, key=lambda p: p.param_type_name) for name, c in COMMANDS.items()}
 """Of every command: its argument, then its options."""
@@ -290,6 +293,8 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         stack.callback(signal.signal, signal.SIGTERM, handler)
         stack.callback(sys.modules.pop, "toy_models", None)
         patch.setattr(sys, "argv", ["psychophys", *words])
+        # Built once: that takes longer than most command lines.
+        patch.setattr("typer.main.get_command", lambda _: GROUP)
         # No network, no cluster, no other process.
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         patch.setitem(sys.modules, "ray", None)
@@ -403,7 +408,8 @@ def check_sweep(words: list[str], code: int, written: dict[str, bytes]) -> None:
         assert name.suffix != ".json" or "--debug" not in json.loads(name.read_text())["error"]
         assert name.suffix in (".parquet", ".json") or name.name == "locks"
     # What the sweep left is what was planned.
-    _, out, _ = call([*(word for word in words if word != "--retry-failed"), "--dry-run"])
+    # Quiet: what it would cost is forecast where --dry-run is drawn.
+    _, out, _ = call([*(word for word in words if word != "--retry-failed"), "--dry-run", "-q"])
     states = [line.partition("  ")[0] for line in out.decode().splitlines()]
     assert set(states) <= {"done"} | ({"failed"} if code == 3 else set())
     assert states.count("done") <= len(list(folder.glob("*.parquet")))
@@ -415,7 +421,7 @@ def test_every_option_of_every_command_has_values() -> None:
     assert set(EXAMPLES) == set(PARAMETERS)
 
 
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("command", WITH_SLOW)
 def test_every_value_ends_well(command: str, template: Path) -> None:
     first = FIRST.get(command, "toy_net")
     for parameter in PARAMETERS[command]:
@@ -425,7 +431,7 @@ def test_every_value_ends_well(command: str, template: Path) -> None:
                 check(command, [*start, value], bool(wrong), template)
 
 
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("command", WITH_SLOW)
 def test_any_command_line_ends_well(command: str, template: Path) -> None:
     @settings(max_examples=EXAMPLES[command], deadline=None, derandomize=True, database=None)
     @given(command_lines(command))

@@ -38,7 +38,13 @@ from psychophys.results.thresholds import Results
 
 SMALL = {
     "linear": {"depths": ("2",), "runs": 2, "patch": 8, "steps": 100, "snapshots": 3},
-    "supervised": {"conditions": ("frequency", "paper-dropped"), "runs": 2, "batch": 512, "steps": 60},
+    "supervised": {
+        "conditions": ("frequency", "paper-dropped"),
+        "runs": 2,
+        "batch": 256,
+        "steps": 60,
+        "snapshots": 3,
+    },
     "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
     "classifier": {"runs": 2, "batch": 8, "steps": 40, "snapshots": 2},
     "rearing": {"conditions": ("even", "burst-late"), "runs": 2, "batch": 256, "steps": 40, "snapshots": 2},
@@ -50,7 +56,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("weights")
 
 
-@pytest.fixture(scope="module", params=EXPERIMENTS)
+WITH_SLOW = [
+    name if name in ("linear", "rearing") else pytest.param(name, marks=pytest.mark.slow)
+    for name in EXPERIMENTS
+]
+
+
+@pytest.fixture(scope="module", params=WITH_SLOW)
 def learned(request: pytest.FixtureRequest, weights: Path) -> Learned:
     name = request.param
     return psychophys.learn(name, checkpoints=weights / name, **SMALL[name])
@@ -227,6 +239,7 @@ def test_information_is_that_of_the_channel() -> None:
     assert supervised.information(clean).sum() == pytest.approx(np.log2(60))
 
 
+@pytest.mark.slow
 def test_frequent_orientations_gain_sensitivity_first() -> None:
     names = (
         "frequency",

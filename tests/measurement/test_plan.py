@@ -384,6 +384,7 @@ def test_every_public_name_resolves_to_itself_each_time() -> None:
         assert getattr(psychophys, name) is getattr(psychophys, name) is vars(home)[name]
 
 
+@pytest.mark.slow
 def test_public_names_are_not_hidden_by_modules() -> None:
     # A module of the same name would take the name's place once it is imported.
     code = (

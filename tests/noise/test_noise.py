@@ -230,6 +230,7 @@ def test_an_invertible_linear_layer_keeps_all_information() -> None:
     np.testing.assert_allclose(kept, 1, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_no_layer_of_a_real_network_holds_more_than_the_pixels() -> None:
     options = {"tolerance": 0.1, "iterations": 40}
     table = psychophys.measure(
@@ -294,6 +295,7 @@ def test_products_give_what_the_whole_covariance_gives(
     assert found == pytest.approx(np.mean(forms), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_drawn_samples_give_information_without_bias() -> None:
     generator = np.random.default_rng(1)
     mixing, mean = generator.normal(size=(3, 3)), generator.normal(size=3)

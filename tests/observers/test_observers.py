@@ -579,6 +579,7 @@ def test_weights_out_of_reach_end_in_one_line_with_ways_out(tmp_path: Path) -> N
         assert "--checkpoint" in text
 
 
+@pytest.mark.slow
 def test_weights_out_of_reach_do_not_keep_the_user_waiting(tmp_path: Path) -> None:
     ((kind, code, seconds, text),) = ask_without_network(["resnet18,pretrained"], tmp_path, patience=30)
     assert (kind, code) == ("ModelError", "1")

@@ -38,8 +38,8 @@ def benchmark() -> ModuleType:
         ("ViT with relative positions", "test_vit_relpos"),
         ("hybrid", "test_coatnet"),
         ("windowed attention", "test_maxvit"),
-        ("cross-covariance attention", "xcit_nano_12_p16_224"),
-        ("MLP", "gmlp_ti16_224"),
+        pytest.param("cross-covariance attention", "xcit_nano_12_p16_224", marks=pytest.mark.slow),
+        pytest.param("MLP", "gmlp_ti16_224", marks=pytest.mark.slow),
         ("gated convolution after state-space models", "test_mambaout"),
     ],
 )

@@ -144,6 +144,7 @@ def paper_information(observer: Observer, layer: str, plus: Tensor, minus: Tenso
     return float(slope.square().sum(1).mean())
 
 
+@pytest.mark.slow
 def test_preset_orientation_is_the_published_formula(lite0: Observer) -> None:
     angles, phases, delta = [0.0, 33.0, 90.0], [0.0, 20.0, 180.0], 0.01
     frame = psychophys.measure(

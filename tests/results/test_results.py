@@ -390,6 +390,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_writer_leaves_the_file_absent_or_whole(tmp_path: Path) -> None:
     rows, chance = 20_000, random.Random(1)

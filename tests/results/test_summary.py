@@ -15,7 +15,7 @@ from psychophys.results.summary import conclusions, development, summarize
 
 @pytest.fixture(scope="module")
 def oriented() -> psychophys.Results:
-    return psychophys.measure(layers=["conv_stem", "blocks.5", "blocks.6"])
+    return psychophys.measure(values=12, layers=["conv_stem", "blocks.5", "blocks.6"])
 
 
 def test_axes_are_the_grid_values_nearest_to_them() -> None:
@@ -35,7 +35,10 @@ def test_trained_network_has_an_oblique_effect_in_its_last_blocks(oriented: psyc
 
 
 def test_untrained_network_has_none() -> None:
-    table = psychophys.measure(layers=["blocks.5", "blocks.6"], weights="random", parameters={"phase": 4})
+    # The ratio is of these values alone.
+    table = psychophys.measure(
+        values=4, layers=["blocks.5", "blocks.6"], weights="random", parameters={"phase": 4}
+    )
     ratios = summarize(table)["cardinal_oblique_ratio"]
     assert np.allclose(ratios, 1, atol=0.05)
 

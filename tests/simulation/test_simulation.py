@@ -43,6 +43,7 @@ def contrast(**settings: object) -> psychophys.Measurement:
     return psychophys.plan("grating", "contrast", **{**usual, **settings})
 
 
+@pytest.mark.slow
 def test_linear_gaussian_observers_have_the_predicted_threshold() -> None:
     """200 random cases: the prediction lies in 95 % intervals as often as it should."""
     generator = np.random.default_rng(0)

@@ -78,6 +78,7 @@ def test_a_crash_costs_one_model_and_says_how_it_ended(ended: dict[str, Outcome]
     assert ended["odd_loud"].results is not None
 
 
+@pytest.mark.slow
 def test_one_that_takes_too_long_is_given_up() -> None:
     started = time.monotonic()
     found = outcomes(Processes(jobs=1, device="cpu", timeout=20), ("odd_slow", "odd_fine"))
@@ -107,6 +108,7 @@ def test_closing_the_iterator_ends_the_workers() -> None:
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     mark = f"psychophys-{os.getpid()}-orphan"
     code = (
@@ -215,6 +217,7 @@ os._exit(code)
 """
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_survives_the_loss_of_a_node(tmp_path: Path, reference: dict[str, Outcome]) -> None:
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
