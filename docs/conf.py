@@ -1,4 +1,4 @@
-"""The documentation site: ``sphinx-build -W docs build/docs``. It needs no network, to build or to read."""
+"""The documentation site: ``sphinx-build docs build/docs``. It needs no network, to build or to read."""
 
 import importlib.metadata
 import sys

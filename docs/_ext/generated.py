@@ -80,7 +80,8 @@ def cli() -> str:
         for title in dict.fromkeys(map(_panel, shown)):
             rows = [_row(parameter, context) for parameter in shown if _panel(parameter) == title]
             parts.append(table([title, "meaning"], [row for row in rows if row]))
-        parts.append(_lines(command.epilog or ""))
+        # Help texts name pages by their path in the repository.
+        parts.append(re.sub(r"\bdocs/(\S+\.md)\b", r"[\g<0>](../\1)", _lines(command.epilog or "")))
     return "\n\n".join(parts)
 
 

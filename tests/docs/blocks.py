@@ -48,9 +48,8 @@ def blocks_of(page: str) -> list[Block]:
     for match in found:
         before = follows.get(match.start())
         if match["language"] == "text" and not _note(match, "recorded"):
-            complaint = f"output without a date and a command:\n{match['body']}"
-            assert before is not None, complaint
-            assert before["language"] != "text", complaint
+            if before is None or before["language"] == "text":
+                raise ValueError(f"output without a date and a command:\n{match['body']}")
             outputs[before.start()] = match["body"]
     return [
         Block(m["language"], m["body"], _note(m, "not run"), outputs.get(m.start(), ""))
