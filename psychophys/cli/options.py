@@ -26,7 +26,7 @@ from psychophys.cli.names import (
 Models = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODEL]...",
+        metavar="MODEL",
         help="timm names (tags allowed), hf-hub:OWNER/NAME, local-dir:PATH, or learned "
         "(a checkpoint of psychophys learn). Default: tf_efficientnet_lite0, whose weights come along.",
         show_default=False,

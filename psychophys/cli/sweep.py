@@ -25,9 +25,7 @@ def sweep(
     asked: Asked,
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[MODEL]...", help="timm names and quoted filters, hf-hub: or local-dir: sources."
-        ),
+        typer.Argument(metavar="MODEL", help="timm names and quoted filters, hf-hub: or local-dir: sources."),
     ] = None,
     models_file: Annotated[
         Path | None, typer.Option(help="Text file of more names and filters, one a line; # comments.")

@@ -181,10 +181,10 @@ def _retained(run: pd.DataFrame) -> str:
     if known.empty:
         return ""
     first, last = known.iloc[0], known.iloc[-1]
-    return (
-        f" Of the pixels' information, {first['layer']} keeps {first['retained_information']:.2g} and "
-        f"{last['layer']} {last['retained_information']:.2g}."
-    )
+    said = f" Of the pixels' information, {first['layer']} keeps {first['retained_information']:.2g}"
+    if len(known) > 1:
+        said += f" and {last['layer']} {last['retained_information']:.2g}"
+    return f"{said}."
 
 
 def cautions(results: Results) -> list[str]:
@@ -299,6 +299,11 @@ def _conclusion(group: pd.DataFrame) -> str:
     if ratios.notna().any():
         top = good.iloc[int(np.nanargmax(ratios))]
         start, end = good.iloc[0], good.iloc[-1]
+        if len(good) == 1:
+            return (
+                f"{who}: in {top['layer']}, sensitivity at cardinal over oblique orientations is "
+                f"{top['cardinal_oblique_ratio']:.2f}{_interval(top, 'cardinal_oblique_ratio')}."
+            )
         return (
             f"{who}: sensitivity at cardinal over oblique orientations goes from "
             f"{start['cardinal_oblique_ratio']:.2f} in {start['layer']} to "
@@ -306,11 +311,15 @@ def _conclusion(group: pd.DataFrame) -> str:
             f"({top['cardinal_oblique_ratio']:.2f}{_interval(top, 'cardinal_oblique_ratio')})."
         )
     fine = good.iloc[int(np.nanargmin(good["mean_threshold"]))]
-    said = (
-        f"{who}: {first['dimension']} is told apart most finely in {fine['layer']} (mean threshold "
-        f"{fine['mean_threshold']:.3g} {fine['unit']}); there the sensitivity is highest at "
-        f"{fine['best_value']:.4g} and lowest at {fine['worst_value']:.4g} {fine['unit']}."
-    )
+    finely = "told apart" if len(good) == 1 else "told apart most finely"
+    said = f"{who}: {first['dimension']} is {finely} in {fine['layer']} (mean threshold "
+    said += f"{fine['mean_threshold']:.3g} {fine['unit']})"
+    if fine["best_value"] != fine["worst_value"]:
+        said += (
+            f"; there the sensitivity is highest at {fine['best_value']:.4g} and lowest at "
+            f"{fine['worst_value']:.4g} {fine['unit']}"
+        )
+    said += "."
     if pd.notna(fine.get("weber_slope")):
         slope = f"{fine['weber_slope']:.2f}{_interval(fine, 'weber_slope')}"
         said += f" Thresholds go with {first['dimension']} to the power {slope}; 1 is Weber's law."

@@ -95,6 +95,23 @@ def test_other_dimensions_say_where_sensitivity_is_best() -> None:
     assert "cardinal_oblique_ratio" not in summarize(table)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"values": 4}, "in fc, sensitivity at cardinal over oblique orientations is"),
+        ({"dimension": "contrast", "values": [0.5]}, "contrast is told apart in fc (mean threshold"),
+    ],
+)
+def test_one_layer_and_one_value_make_a_sentence_of_their_own(settings: dict, words: str) -> None:
+    table = psychophys.measure(
+        "test_resnet", weights="random", layers="fc", parameters={"phase": 1}, **settings
+    )
+    (sentence,) = conclusions(table)
+    assert words in sentence
+    for empty in ("goes from", "most finely", "highest"):
+        assert empty not in sentence
+
+
 def test_curve_draws_height_from_zero() -> None:
     assert curve([0, 1, 2, 4], "01234567") == "0247"
     assert curve([0, 0], "01234567") == ""
