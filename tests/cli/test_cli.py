@@ -54,7 +54,12 @@ def test_default_measurement_ends_with_a_summary_and_a_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("file_format", "run"), [("csv", call_inside), ("jsonl", call_inside), ("parquet", call_process)]
+    ("file_format", "run"),
+    [
+        ("csv", call_inside),
+        ("jsonl", call_inside),
+        pytest.param("parquet", call_process, marks=pytest.mark.slow),
+    ],
 )
 def test_standard_output_holds_data_alone(
     tmp_path: Path, file_format: str, run: Callable[..., subprocess.CompletedProcess[bytes]]

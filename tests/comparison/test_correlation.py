@@ -92,6 +92,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = [
         psychophys.measure(
             weights=weights,
+            values=24,
             parameters={"phase": 4, "frequency": 8.96},
             layers=["blocks.5", "blocks.6", "conv_head"],
             device="cpu",
@@ -116,6 +117,7 @@ def test_trained_sensitivity_goes_with_natural_images_and_untrained_does_not(res
     assert "random" in said[2]
 
 
+@pytest.mark.slow
 def test_the_verdict_does_not_depend_on_the_order_of_values() -> None:
     said = []
     for values in (np.arange(0, 180, 7.5), np.arange(0, 180, 7.5)[::-1]):

@@ -191,6 +191,7 @@ def test_densities_integrate_to_one_and_intervals_hold_them(oriented: Path) -> N
             assert inside.mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
     oriented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 WITH_SLOW = [
-    name if name in ("linear", "rearing") else pytest.param(name, marks=pytest.mark.slow)
+    name if name in ("linear", "autoencoder") else pytest.param(name, marks=pytest.mark.slow)
     for name in EXPERIMENTS
 ]
 
@@ -276,6 +276,7 @@ def test_what_cannot_be_told_is_not_told() -> None:
     assert "in one run" in supervised._found(row(0.8, float("nan"), float("nan")))
 
 
+@pytest.mark.slow
 def test_the_output_of_an_autoencoder_turns_with_its_photographs() -> None:
     found = psychophys.learn("autoencoder", runs=1, steps=300, snapshots=2)
     output = findings(found).table.set_index("layer").loc["output"]
@@ -310,6 +311,7 @@ def test_worlds_change_when_the_condition_says() -> None:
             assert {end, after} <= set(measured)
 
 
+@pytest.mark.slow
 def test_what_is_left_is_relative_to_both_worlds() -> None:
     found = psychophys.learn(
         "rearing", conditions=("first", "second", "switched"), runs=2, batch=256, steps=40, snapshots=2
@@ -458,6 +460,7 @@ def test_a_quarter_of_a_turn_is_exact() -> None:
         assert torch.equal(found, torch.rot90(image, quarter, (1, 2)))
 
 
+@pytest.mark.slow
 def test_classifiers_learn_folders_too(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 190)):
@@ -601,6 +604,7 @@ def test_checkpoints_of_other_settings_are_not_overwritten(tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == 2 * 3
 
 
+@pytest.mark.slow
 def test_random_draws_are_the_trainings_own() -> None:
     """Dropout is drawn from the seed, and the caller's random state stays as it is."""
     settings = classifier.Settings(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from inside import call_inside
 from scipy.integrate import solve_ivp
 
 import psychophys
@@ -116,7 +114,9 @@ def test_balanced_modes_are_learned_when_the_closed_form_says(
     assert np.abs(errors).max() < 0.03
 
 
-@pytest.mark.parametrize(("name", "modes"), [("1", 20), ("2", 20), ("tied", 20)])
+@pytest.mark.parametrize(
+    ("name", "modes"), [("1", 20), pytest.param("2", 20, marks=pytest.mark.slow), ("tied", 20)]
+)
 def test_uniform_modes_are_learned_when_the_effective_closed_form_says(
     name: str, modes: int, natural: dict[int, Statistics]
 ) -> None:
@@ -394,32 +394,20 @@ def test_files_that_hold_no_modes_are_refused(learned: Learned, tmp_path: Path) 
             psychophys.read_modes(tmp_path / name)
 
 
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    script = [sys.executable, "-m", "psychophys", "learn", *words]
-    path = os.pathsep.join([str(Path(psychophys.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
-        script,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-
-
 def test_the_command_line_learns_draws_and_goes_on(tmp_path: Path) -> None:
     words = ["linear", "--quick", "--depths", "1,tied", "--figure", "f.png", "--checkpoints", "weights"]
-    done = command(tmp_path, *words)
-    assert done.returncode == 0, done.stderr
+    done = call_inside("learn", *words, cwd=tmp_path)
+    said = done.stderr.decode()
+    assert done.returncode == 0, said
     assert not done.stdout
-    assert "linear-tied" in done.stderr
-    assert "closed forms" in done.stderr
+    assert "linear-tied" in said
+    assert "closed forms" in said
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"linear-quick.parquet", "linear-quick-modes.parquet", "f.png", "weights"}
     modes = psychophys.read_modes(tmp_path / "linear-quick-modes.parquet").to_pandas()
     assert modes["relative_error"].abs().max() < 0.05
     before = psychophys.read(tmp_path / "linear-quick.parquet")
-    assert command(tmp_path, *words, "-q").stderr == ""
+    assert call_inside("learn", *words, "-q", cwd=tmp_path).stderr == b""
     # What was measured when stays: nothing was made again.
     assert psychophys.read(tmp_path / "linear-quick.parquet").runs == before.runs
 

@@ -23,6 +23,7 @@ def network() -> Observer:
     return psychophys.load_observer("test_resnet", weights="random")
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_many_sample_threshold(network: Observer) -> None:
     """Noise images of a real network: intervals from 16 against the threshold of 384 of them."""
     many, few = 384, 16
@@ -100,6 +101,7 @@ def test_the_table_holds_intervals_around_its_thresholds(network: Observer) -> N
     assert few["threshold_low"].isna().all()
 
 
+@pytest.mark.slow
 def test_samples_are_added_until_intervals_are_tight(network: Observer) -> None:
     settings = {"layers": LAYERS, "values": [10.0, 60.0]}
     table = psychophys.measure(network, precision=0.02, parameters={"phase": 2}, **settings)

@@ -75,7 +75,7 @@ def test_an_lstm_falls_back_to_central_differences(benchmark: ModuleType) -> Non
 
 def test_the_smallest_model_of_a_file_is_found(benchmark: ModuleType) -> None:
     assert benchmark.smallest("sequencer")[0] == "sequencer2d_s"
-    assert benchmark.smallest("resnet")[0] == "test_resnet"
+    assert benchmark.smallest("mambaout")[0] == "test_mambaout"
 
 
 def test_the_table_covers_every_architecture_file_of_its_timm() -> None:

@@ -98,7 +98,7 @@ def oracle(
     [
         ("jvp", "float32", [0.0, 17.0, 45.0, 90.0], 1e-3),
         ("jvp", "float64", [0.0, 17.0, 45.0, 90.0], 1e-3),
-        ("central", "float64", [0.0, 17.0, 45.0, 90.0], 1e-3),
+        pytest.param("central", "float64", [0.0, 17.0, 45.0, 90.0], 1e-3, marks=pytest.mark.slow),
         ("chained", "float64", [17.0, 17.0001, 17.0002], 1e-3),
     ],
 )

@@ -554,6 +554,7 @@ print(*measure(observer, values=3, parameters={"phase": 2}, layers=["act1", "fc"
 """
 
 
+@pytest.mark.slow
 def test_a_run_id_is_the_same_in_another_process(results: Results) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _MEASURE],
