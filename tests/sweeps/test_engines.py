@@ -112,9 +112,11 @@ def test_closing_the_iterator_ends_the_workers() -> None:
 def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     mark = f"psychophys-{os.getpid()}-orphan"
     code = (
-        "from psychophys.sweeps.engines import Processes; from psychophys.sweeps.tasks import Job, Task;"
-        "from psychophys.measurement.spec import plan\n"
+        "from psychophys.measurement.plan import plan; from psychophys.observers.imports import import_modules;"
+        "from psychophys.observers.names import Job; from psychophys.sweeps.engines import Processes;"
+        "from psychophys.sweeps.tasks import Task\n"
         "if __name__ == '__main__':\n"
+        f"    import_modules([{ODD!r}])\n"
         f"    task = Task(plan(values=4), Job('odd_slow', 'random'), 'cpu', imports=({ODD!r},))\n"
         "    list(Processes(1, 'cpu').run([task]))\n"
     )
