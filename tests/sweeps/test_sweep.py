@@ -67,6 +67,7 @@ def test_a_sweep_killed_at_25_random_moments_ends_with_the_same_rows(
 ) -> None:
     chance = random.Random(20221223)
     words = ["sweep", *TWELVE, *QUICK, "--engine", engine, "-o", "out"]
+    Forked("--help", cwd=tmp_path).wait()  # The server is ready from here on.
     # How long a sweep takes to its first file, on this machine as it is now.
     began = time.monotonic()
     process = Forked(*words, cwd=tmp_path)
