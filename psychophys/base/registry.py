@@ -54,7 +54,12 @@ class Registry(Mapping[str, T]):
     @cached_property
     def _own(self) -> dict[str, T]:
         entries = self._entries() if callable(self._entries) else self._entries
-        return {entry.name: entry for entry in entries}
+        named: dict[str, T] = {}
+        for entry in entries:
+            if entry.name in named:
+                raise ValueError(f"two entries of the table are a {self.kind} called {entry.name!r}")
+            named[entry.name] = entry
+        return named
 
     @cached_property
     def _offered(self) -> dict[str, EntryPoint]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from psychophys.base.registry import Registry
 from psychophys.base.types import Array
 
 AXIS_TOLERANCE_DEG = 7.5
@@ -105,9 +106,9 @@ def _divide(numerator: Array, denominator: Array) -> Array:
         return np.where(np.asarray(denominator) > 0, numerator / denominator, np.nan)
 
 
-INDICES: dict[str, Index] = {
-    index.name: index
-    for index in (
+INDICES = Registry(
+    "index",
+    (
         Index(
             "cardinal_oblique_ratio",
             "cardinal over oblique sensitivity",
@@ -130,5 +131,5 @@ INDICES: dict[str, Index] = {
             weber_slope,
             ("contrast", "frequency"),
         ),
-    )
-}
+    ),
+)

@@ -116,6 +116,14 @@ class Stimulus:
     sources: tuple[Any, ...] = ()
     images: str = ""
 
+    def __post_init__(self) -> None:
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) < len(names) or not set(self.nuisance) <= set(names):
+            raise ValueError(
+                f"stimulus {self.name!r} with parameters {names} and nuisances {list(self.nuisance)}: "
+                "each parameter has a name of its own, and nuisances are among them"
+            )
+
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called ``name``."""
         for parameter in self.parameters:

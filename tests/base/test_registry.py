@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from psychophys.base.registry import Registry
+from psychophys.results.indices import INDICES
+
 PLUGIN = Path(__file__).parents[2] / "examples" / "plugin"
 
 
@@ -113,3 +116,9 @@ def test_a_package_that_is_wrong_is_named_in_one_line(
     # What comes along is not touched by it.
     usual = shlex.split("measure test_resnet --weights random --layers fc --values 2 --phases 1 -q")
     assert call("-m", "psychophys", *usual, path=(tmp_path,), cwd=tmp_path).returncode == 0
+
+
+def test_two_entries_of_one_name_are_refused() -> None:
+    index = next(iter(INDICES.values()))
+    with pytest.raises(ValueError, match=f"index called {index.name!r}"):
+        len(Registry("index", (index, index)))

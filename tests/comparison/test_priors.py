@@ -26,7 +26,17 @@ def test_it_is_a_density_over_something_that_can_be_measured(prior: Prior, stati
         assert (rows["density"] * rows["width"]).sum() == pytest.approx(1, abs=1e-9)
         assert np.allclose(np.diff(np.sort(rows["value"])), rows["width"].iloc[0])
     density = prior.density(statistic)
+    dimensions = {
+        (p.unit, p.period)
+        for stimulus in STIMULI.values()
+        for p in stimulus.parameters
+        if p.measurable and statistic_for(stimulus.name, p.name) == statistic
+    }
+    # Of some stimulus: a photograph's contrast is a factor, a grating's is Michelson's.
+    assert (density.unit, density.period) in dimensions
     if density.period is not None:
+        width = density.centres[1] - density.centres[0]
+        assert len(density.centres) * width == pytest.approx(density.period)
         around = density.at(np.array([0.0, 10.0]) + density.period)
         assert around == pytest.approx(density.at(np.array([0.0, 10.0])))
 

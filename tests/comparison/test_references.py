@@ -16,9 +16,16 @@ from psychophys.base.errors import UsageError
 from psychophys.comparison.compare import PIXELS, conclusions
 from psychophys.comparison.correlation import compare_with_prior
 from psychophys.comparison.human import match
-from psychophys.comparison.references import REFERENCES, contrast_sensitivity, hue_rate, reference_for
+from psychophys.comparison.references import (
+    REFERENCES,
+    Reference,
+    contrast_sensitivity,
+    hue_rate,
+    reference_for,
+)
 from psychophys.plots.thresholds import plot_comparison, plot_thresholds
 from psychophys.results.thresholds import Results
+from psychophys.stimuli import STIMULI
 
 SIDE = 64
 FREQUENCIES = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
@@ -307,8 +314,11 @@ def test_from_the_command_line(rings: dict[str, Results], functions: Results, tm
         ("compare ring.parquet --pixels-per-degree 50", ["Give --human"]),
         ("plot ring.parquet --pixels-per-degree 50", ["Give --human"]),
         ("compare ring.parquet --human --pixels-per-degree nan", ["nan pixels per degree", "1 to 10,000"]),
-        ("compare size.parquet --human", ["no human reference for size of gabor", "hue (patch, patch-lch)"]),
-        ("plot size.parquet --human", ["no human reference for size of gabor"]),
+        (
+            "compare phase.parquet --human",
+            ["reference for phase of gabor", "hue (patch, patch-lch)"],
+        ),
+        ("plot phase.parquet --human", ["no human reference for phase of gabor"]),
         ("compare empty.parquet --human", ["no rows"]),
         ("plot empty.parquet --human", ["no rows"]),
     ],
@@ -318,7 +328,7 @@ def test_a_wrong_request_is_one_line(
 ) -> None:
     rings["orientation"].write(tmp_path / "ring.parquet")
     Results.from_rows([], {}).write(tmp_path / "empty.parquet")
-    psychophys.measure(observer, dimension="size", values=2, layers="conv").write(tmp_path / "size.parquet")
+    psychophys.measure(observer, dimension="phase", values=2, layers="conv").write(tmp_path / "phase.parquet")
     done = call_inside(*words.split(), cwd=tmp_path)
     text = done.stderr.decode()
     assert done.returncode == 2, text
@@ -330,3 +340,40 @@ def test_a_wrong_request_is_one_line(
 def test_human_sensitivity_and_a_prior_exclude_each_other(rings: dict[str, Results]) -> None:
     with pytest.raises(UsageError, match="at once"):
         psychophys.compare(rings["orientation"], "imagenet-sample", human=True)
+
+
+@pytest.mark.parametrize("reference", REFERENCES.values(), ids=lambda reference: reference.name)
+def test_every_reference_is_of_something_that_can_be_measured(reference: Reference) -> None:
+    for text in (reference.summary, reference.formula, reference.citation, reference.doi):
+        assert text
+    assert reference.kind in ("absolute", "shape")
+    low, high = reference.valid
+    assert low < high
+    for name in reference.stimuli:
+        stimulus = STIMULI[name]
+        dimension = stimulus.dimension(reference.dimension)
+        if reference.kind == "absolute":
+            assert reference.unit == dimension.unit
+        if reference.axis == reference.dimension:
+            assert (reference.axis_unit, reference.period) == (dimension.unit, dimension.period)
+        known = {p.name: (p.default,) for p in stimulus.parameters}
+        values = np.linspace(low, high, 25)
+        rate = reference.sensitivity(values, known)
+        assert np.isfinite(rate).all()
+        assert (rate > 0).all()
+        if reference.period is None:
+            beyond = reference.sensitivity(np.array([low * 0.9 - 1, high * 1.1 + 1]), known)
+            assert np.isnan(beyond).all()
+    every = {p.name for name in reference.stimuli for p in STIMULI[name].parameters}
+    assert set(reference.reads) <= every
+
+
+def test_the_human_reference_can_be_chosen_by_name() -> None:
+    watched = psychophys.load_observer("test_resnet", weights="random")
+    measured = psychophys.measure(watched, layers="fc", values=8, parameters={"phase": 1})
+    by_name, first = (psychophys.compare(measured, human=h) for h in ("wei-stocker-2015", True))
+    pd.testing.assert_frame_equal(by_name, first)
+    with pytest.raises(UsageError, match="ciede2000 is no human reference for orientation of gabor"):
+        psychophys.compare(measured, human="ciede2000")
+    with pytest.raises(UsageError, match="human reference 'wei'"):
+        psychophys.compare(measured, human="wei")

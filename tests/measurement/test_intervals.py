@@ -12,8 +12,9 @@ from psychophys.measurement.intervals import halves_error, interval, resampling_
 from psychophys.measurement.thresholds import Done
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
-from psychophys.results.indices import INDICES
+from psychophys.results.indices import INDICES, Index
 from psychophys.results.summary import cautions, conclusions, summarize
+from psychophys.stimuli import STIMULI
 
 LAYERS = ["layer2.0", "fc"]
 
@@ -197,3 +198,21 @@ def test_webers_law_has_a_slope_and_an_interval() -> None:
     assert (summary["weber_slope_low"] < summary["weber_slope"]).all()
     assert (summary["weber_slope"] < summary["weber_slope_high"]).all()
     assert summary["weber_slope"]["blocks.6"] > summary["weber_slope"]["blocks.0"] + 0.2
+
+
+@pytest.mark.parametrize("index", INDICES.values(), ids=lambda index: index.name)
+def test_every_index_is_one_number_a_row_whatever_the_rows_before_it(index: Index) -> None:
+    """A bootstrap's resamples go through the same function as the measurement itself."""
+    assert index.meaning
+    for dimension in index.dimensions:
+        assert any(p.name == dimension for s in STIMULI.values() for p in s.parameters if p.measurable)
+    generator = np.random.default_rng(0)
+    values = np.linspace(5, 175, 35)
+    rows = generator.uniform(0.5, 2.0, (4, 35))
+    together = index.compute(values, rows)
+    assert together.shape == (4,)
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(together, [index.compute(values, row) for row in rows])
+    assert len(np.unique(together)) == 4
+    # An index is of the shape of a curve: sensitivity in other units has the same.
+    np.testing.assert_allclose(index.compute(values, 7 * rows), together)

@@ -37,7 +37,7 @@ def sign_of(response: torch.Tensor, _options: dict[str, float]) -> torch.Tensor:
 
 
 OWN = Noise(
-    "multiplicative",
+    "of this test",
     "J = sum over units of (dr/dtheta)^2 / (level * (r^2 + floor^2))",
     "variance over r^2 + floor^2",
     "this test",

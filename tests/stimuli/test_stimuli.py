@@ -1,6 +1,7 @@
 """Every stimulus and dimension by the same properties; conventions by looking at the pixels."""
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,7 +74,17 @@ def test_period_brings_the_same_image(stimulus: Stimulus, parameter: Parameter) 
     assert torch.allclose(first, again, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["grating", "gabor", "noise", "gabor-benjamin2022"])
+def with_parameters(*names: str, without: tuple[str, ...] = ()) -> list[str]:
+    """Stimuli that have all of these parameters, and none of those."""
+    return [
+        stimulus.name
+        for stimulus in STIMULI.values()
+        if {*names} <= (own := {p.name for p in stimulus.parameters}) and not own & {*without}
+    ]
+
+
+# A plaid has two orientations; a photograph in a band has what the photograph has.
+@pytest.mark.parametrize("name", with_parameters("orientation", without=("angle", "random_phase")))
 def test_orientation_is_that_of_the_bars(name: str) -> None:
     def change(angle: float, right: int, up: int) -> float:
         image = draw(name, orientation=angle, frequency=8.0)
@@ -85,6 +96,50 @@ def test_orientation_is_that_of_the_bars(name: str) -> None:
     for angle in directions:
         changes = {other: change(angle, *shift) for other, shift in directions.items()}
         assert min(changes, key=changes.__getitem__) == angle
+
+
+@pytest.mark.parametrize("name", with_parameters("frequency", without=("random_phase",)))
+def test_frequency_is_where_the_power_is(name: str) -> None:
+    fine = {"frequency_bandwidth": 0.1} if name in with_parameters("frequency_bandwidth") else {}
+    still = {"angle": 0.0} if name in with_parameters("angle") else {}
+    for frequency in (6.0, 12.0):
+        image = draw(name, 96, frequency=frequency, orientation=30.0, size=0.9, **fine, **still)
+        power = torch.fft.fft2(image - image.mean()).abs() ** 2
+        steps = torch.fft.fftfreq(96, 1 / 96).double()
+        radius = torch.hypot(steps[:, None], steps[None])
+        assert float((radius * power).sum() / power.sum()) == pytest.approx(frequency, rel=0.12)
+
+
+@pytest.mark.parametrize("stimulus", STIMULI.values(), ids=lambda stimulus: stimulus.name)
+def test_what_can_be_drawn_stays_in_range_and_what_cannot_is_refused(stimulus: Stimulus) -> None:
+    """Corners of the parameters' ranges, and places within them: an image in range, or one line."""
+    generator = np.random.default_rng(0)
+    low, high = (0.0, 1.0) if stimulus.unit_range else (-1.0, 1.0)
+    drawn = 0
+    for round_ in range(40):
+        values = {}
+        for p in stimulus.parameters:
+            ends = [*p.sweep, p.default] if p.measurable else [p.default]
+            if p.measurable and p.unit in ("0-1", "Michelson", "factor"):
+                ends += [p.low, min(p.high, 1.0)]
+            values[p.name] = float(generator.choice(ends))
+        try:
+            stimulus.check(values)
+        except UsageError:
+            continue
+        drawn += 1
+        image = stimulus.render({k: torch.tensor([v]) for k, v in values.items()}, (32, 32))
+        assert low - 1e-5 <= float(image.min()), (round_, values)
+        assert float(image.max()) <= high + 1e-5, (round_, values)
+    assert drawn >= 5
+
+
+def test_a_stimulus_whose_nuisance_is_no_parameter_is_refused() -> None:
+    gabor = STIMULI["gabor"]
+    with pytest.raises(ValueError, match=r"'gabor'.*\['phas'\]"):
+        replace(gabor, nuisance={"phas": 8})
+    with pytest.raises(ValueError, match="a name of its own"):
+        replace(gabor, parameters=(*gabor.parameters, gabor.parameters[0]))
 
 
 def test_plaid_lies_between_its_gratings() -> None:

@@ -16,6 +16,7 @@ import pytest
 from psychophys.base.errors import UsageError
 from psychophys.measurement.plan import plan
 from psychophys.measurement.spec import Measurement
+from psychophys.observers.imports import import_modules
 from psychophys.observers.names import Job
 from psychophys.results.thresholds import concat, read
 from psychophys.stimuli import get_stimulus
@@ -33,6 +34,7 @@ def quick() -> Measurement:
 
 
 def task(model: str) -> Task:
+    import_modules([ODD])  # A job's model must be known when it is named.
     return Task(quick(), Job(model, "random"), "cpu", imports=(ODD,))
 
 
@@ -112,8 +114,8 @@ def test_closing_the_iterator_ends_the_workers() -> None:
 def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     mark = f"psychophys-{os.getpid()}-orphan"
     code = (
-        "from psychophys.measurement.plan import plan; from psychophys.observers.imports import import_modules;"
-        "from psychophys.observers.names import Job; from psychophys.sweeps.engines import Processes;"
+        "from psychophys.measurement.plan import plan; from psychophys.sweeps.engines import Processes;"
+        "from psychophys.observers.imports import import_modules; from psychophys.observers.names import Job;"
         "from psychophys.sweeps.tasks import Task\n"
         "if __name__ == '__main__':\n"
         f"    import_modules([{ODD!r}])\n"
