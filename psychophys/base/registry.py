@@ -30,10 +30,11 @@ class Registry(Mapping[str, T]):
         What an entry is called in messages.
     entries
         What comes along, or a function that makes it when it is first wanted.
-    offers
-        Type of what a package may offer; None where packages offer nothing.
+    of
+        Type of an entry.
     group
-        Entry points by which it is offered, each under the name of what it loads.
+        Entry points by which packages offer more, each under the name of what it loads; empty where they
+        cannot.
     hint
         Where the names are listed.
     """
@@ -42,17 +43,18 @@ class Registry(Mapping[str, T]):
         self,
         kind: str,
         entries: Iterable[T] | Callable[[], Iterable[T]],
+        of: type[T],
         *,
-        offers: type[T] | None = None,
         group: str = "",
         hint: str = "",
     ) -> None:
         self.kind, self.group, self.hint = kind, group, hint
-        self._entries, self._offers = entries, offers
+        self._entries, self._of = entries, of
         self._loaded: dict[str, T] = {}
 
     @cached_property
-    def _own(self) -> dict[str, T]:
+    def own(self) -> dict[str, T]:
+        """What comes along, without what packages offer."""
         entries = self._entries() if callable(self._entries) else self._entries
         named: dict[str, T] = {}
         for entry in entries:
@@ -64,8 +66,8 @@ class Registry(Mapping[str, T]):
     @cached_property
     def _offered(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
-        for point in entry_points(group=self.group) if self._offers is not None else ():
-            if point.name in self._own or point.name in found:
+        for point in entry_points(group=self.group) if self.group else ():
+            if point.name in self.own or point.name in found:
                 raise UsageError(
                     f"{self.kind} {point.name!r} is offered by {_package(point)}, and there is one already",
                     "Uninstall one of the two packages, or have it renamed.",
@@ -74,15 +76,15 @@ class Registry(Mapping[str, T]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._own
+        yield from self.own
         yield from self._offered
 
     def __len__(self) -> int:
-        return len(self._own) + len(self._offered)
+        return len(self.own) + len(self._offered)
 
     def __getitem__(self, name: str) -> T:
-        if name in self._own:
-            return self._own[name]
+        if name in self.own:
+            return self.own[name]
         if name not in self._loaded:
             self._loaded[name] = self._load(self._offered[name])
         return self._loaded[name]
@@ -97,7 +99,7 @@ class Registry(Mapping[str, T]):
                 f"{type(error).__name__}: {error}",
                 "Update the package, or uninstall it.",
             ) from error
-        if self._offers is None or not isinstance(found, self._offers) or found.name != point.name:
+        if not isinstance(found, self._of) or found.name != point.name:
             raise UsageError(
                 f"{point.value} of {_package(point)} is no {self.kind} called {point.name!r}",
                 "Have the package mended, or uninstall it.",
@@ -106,8 +108,13 @@ class Registry(Mapping[str, T]):
 
     def find(self, wanted: str | T) -> T:
         """The entry of that name, or the one given: :class:`UsageError` for a name that is not known."""
-        if not isinstance(wanted, str):
+        if isinstance(wanted, self._of):
             return wanted
+        if not isinstance(wanted, str):
+            raise UsageError(
+                f"{self.kind} {str(wanted)[:60]!r} is of type {type(wanted).__name__}",
+                f"Give a name or a {self._of.__name__}.",
+            )
         if wanted not in self:
             raise unknown(self.kind, wanted, self, self.hint)
         return self[wanted]

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from psychophys.base.errors import PsychophysError
+from psychophys.base.types import Progress
 from psychophys.cli.display import progress_bar
 from psychophys.cli.options import Asked
 from psychophys.cli.outputs import Sink, Writable
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SOME_FAILED = 1
-
-Advance = Callable[[int, int], None]
-"""Called with the images done and the images in all."""
 
 
 class Rows(Writable, Protocol):
@@ -53,7 +51,7 @@ def plan_tasks(names: list[str], asked: Asked, checkpoint: str | None = None) ->
 
 def run_each(
     items: Sequence[Item],
-    run_one: Callable[[Item, Advance], Found],
+    run_one: Callable[[Item, Progress], Found],
     *,
     label: Callable[[Item], str],
     join: Callable[[list[Found]], Found],

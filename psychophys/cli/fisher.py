@@ -52,7 +52,8 @@ def fisher(
       psychophys fisher --dimensions orientation,frequency --frequencies 2.24,4.48,8.96
       psychophys fisher --dimensions x,y,size --values 1 --set orientation=0,45
     """
-    from psychophys.cli.each import Advance, plan_jobs, run_each
+    from psychophys.base.types import Progress
+    from psychophys.cli.each import plan_jobs, run_each
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.matrices import print_matrices
     from psychophys.measurement.fisher_matrix import run_fisher
@@ -72,7 +73,7 @@ def fisher(
         check_ellipses(len(joint.dimensions), len(jobs))
     keep_freed_memory()
 
-    def run_one(job: Job, advance: Advance) -> FisherResults:
+    def run_one(job: Job, advance: Progress) -> FisherResults:
         return run_fisher(joint, load(job, asked.device), batch_size=asked.batch_size, progress=advance)
 
     run_each(

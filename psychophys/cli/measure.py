@@ -11,7 +11,7 @@ from psychophys.cli.options import Asked, Checkpoint, FileFormat, Models, Output
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from psychophys.cli.each import Advance
+    from psychophys.base.types import Progress
     from psychophys.results.thresholds import Results
     from psychophys.sweeps.tasks import Task
 
@@ -61,7 +61,7 @@ def measure(
     )
 
 
-def _measure_one(task: Task, advance: Advance) -> Results:
+def _measure_one(task: Task, advance: Progress) -> Results:
     from psychophys.sweeps.tasks import attempt
 
     outcome = attempt(task, advance)

@@ -22,7 +22,8 @@ from psychophys.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from psychophys.cli.each import Advance, Item
+    from psychophys.base.types import Progress
+    from psychophys.cli.each import Item
     from psychophys.cli.outputs import Sink
     from psychophys.simulation.table import Simulations
     from psychophys.simulation.trials import Procedure
@@ -68,6 +69,8 @@ def simulate(
     pick_device(asked.device)
     if check is not None and models:
         raise UsageError(f"--check {check} and a model", "Give one: the file says which model it is of.")
+    if check is not None and checkpoint is not None:
+        raise UsageError(f"--check {check} and a checkpoint", "Leave it out: the file names its own.")
     keep_freed_memory()
     if check is None:
         _simulate_models(models, checkpoint, asked, procedure, sink)
@@ -89,7 +92,7 @@ def _simulate_models(
     procedure.check(tasks[0].measurement)
     _refuse_figure_of_several(sink, len(tasks))
 
-    def run_one(task: Task, advance: Advance) -> Simulations:
+    def run_one(task: Task, advance: Progress) -> Simulations:
         observer = load(task.job, task.device)
         return run_simulation(
             task.measurement, observer, procedure, batch_size=task.batch_size, progress=advance
@@ -112,12 +115,13 @@ def _simulate_file(path: Path, asked: Asked, procedure: Procedure, sink: Sink) -
     results = read_rows(path)
     _refuse_figure_of_several(sink, len(results.runs))
 
-    def run_one(results: Results, advance: Advance) -> Simulations:
+    def run_one(results: Results, advance: Progress) -> Simulations:
         return check_results(
             results,
             procedure=procedure,
             layers=asked.measurement["layers"],
             values=values,
+            batch_size=asked.batch_size,
             device=asked.device,
             progress=advance,
         )
@@ -127,7 +131,7 @@ def _simulate_file(path: Path, asked: Asked, procedure: Procedure, sink: Sink) -
 
 def _run(
     items: Sequence[Item],
-    run_one: Callable[[Item, Advance], Simulations],
+    run_one: Callable[[Item, Progress], Simulations],
     label: Callable[[Item], str],
     sink: Sink,
     quiet: bool,

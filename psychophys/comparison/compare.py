@@ -205,7 +205,7 @@ def conclusions(comparison: pd.DataFrame) -> list[str]:
     """A sentence or two for each run, of no more than the numbers say."""
     said = []
     for _, group in comparison.groupby("run_id", sort=False):
-        said.append(_verdict(group))
+        said.append(_conclusion(group))
     for _, group in comparison.groupby(["model", "stimulus", "dimension"], sort=False, dropna=False):
         said += _against_control(group)
     return list(dict.fromkeys(said))
@@ -215,7 +215,7 @@ def _layers(group: pd.DataFrame) -> pd.DataFrame:
     return group[group["layer_index"] >= 0]
 
 
-def _verdict(group: pd.DataFrame) -> str:
+def _conclusion(group: pd.DataFrame) -> str:
     first, layers = group.iloc[0], _layers(group)
     who = f"{first['model']} ({first['weights']})"
     what = "human sensitivity" if "reference" in group else "the prior"

@@ -196,7 +196,7 @@ REFERENCES = Registry(
             rate=hue_rate,
         ),
     ),
-    offers=Reference,
+    Reference,
     group="psychophys.references",
     hint="See `psychophys priors`.",
 )

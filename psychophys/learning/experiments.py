@@ -123,6 +123,7 @@ EXPERIMENTS = Registry(
             {"runs": 2, "batch": 512, "steps": 60, "snapshots": 5},
         ),
     ),
+    Experiment,
 )
 
 

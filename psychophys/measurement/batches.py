@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from psychophys.base.errors import UsageError
 from psychophys.base.types import Progress
 from psychophys.measurement.blocks import present
 from psychophys.measurement.spec import Measurement
@@ -51,6 +52,7 @@ def run_blocks(
     dimensions
         Along which a block is measured at once.
     """
+    check_batch(batch_size)
     estimator = measurement.estimator
     size = largest = batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
     n_samples, n_values = len(measurement.samples), len(measurement.values)
@@ -81,6 +83,12 @@ def run_blocks(
     if size < largest:
         release_freed_memory(device)
     return estimator
+
+
+def check_batch(batch_size: int | None) -> None:
+    """Raise :class:`UsageError` for a batch without images."""
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch size {batch_size}", "Give one or more.")
 
 
 def _memory_held(

@@ -37,8 +37,15 @@ def present(
         torch.tensor(measurement.values[columns], dtype=observer.dtype, device=observer.device),
         len(samples),
         grid_step(measurement.values) if estimator.on_grid else measurement.step,
-        Nuisance(measurement.nuisance_groups(), measurement.drawn),
+        _nuisance(measurement),
     )
+
+
+def _nuisance(measurement: Measurement) -> Nuisance | None:
+    """What is known of the samples, where they are shown together."""
+    if not measurement.noise.method.shows_all_samples:
+        return None
+    return Nuisance(measurement.nuisance_groups(), measurement.drawn)
 
 
 def render_block(

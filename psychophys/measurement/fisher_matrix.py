@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from psychophys.base.types import Array, Progress
 from psychophys.measurement.batches import run_blocks
 from psychophys.measurement.blocks import block_parameters
 from psychophys.measurement.measure import enter, takes_options
-from psychophys.measurement.plan import check_size, plan
+from psychophys.measurement.options import StimulusOptions
+from psychophys.measurement.plan import plan
 from psychophys.measurement.record import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Span
@@ -95,7 +96,7 @@ def fisher_matrix(
     *,
     batch_size: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[StimulusOptions],
 ) -> FisherResults:
     """Measure the Fisher matrix of every chosen layer of a model, J_ij = dr/di . dr/dj / sigma^2.
 
@@ -168,7 +169,7 @@ def _check(measurement: Measurement) -> None:
     if not measurement.noise.method.is_independent:
         raise UsageError(
             f"{measurement.noise.name} noise is of one dimension",
-            f"Use {' or '.join(n.name for n in NOISE.values() if n.method.is_independent)} noise.",
+            f"Use {' or '.join(n.name for n in NOISE.own.values() if n.method.is_independent)} noise.",
         )
     if measurement.setting.differential:
         raise UsageError(
@@ -177,7 +178,7 @@ def _check(measurement: Measurement) -> None:
     if measurement.estimator.several is None:
         raise UsageError(
             f"estimator {measurement.estimator.name} follows one dimension",
-            f"Use --estimator {' or '.join(e.name for e in ESTIMATORS.values() if e.several)}.",
+            f"Use --estimator {' or '.join(e.name for e in ESTIMATORS.own.values() if e.several)}.",
         )
 
 
@@ -186,7 +187,7 @@ def run_fisher(
 ) -> FisherResults:
     """Measure an observer as planned: see :func:`fisher_matrix`."""
     measurement = joint.measurement
-    check_size(measurement, min(observer.input_size))
+    measurement.check_size(min(observer.input_size))
     started = time.perf_counter()
     try:
         selection = select_layers(observer, measurement.layers)

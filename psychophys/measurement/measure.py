@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from psychophys.base.errors import UsageError
 from psychophys.base.types import Progress
+from psychophys.measurement.batches import check_batch
+from psychophys.measurement.options import Options
 from psychophys.measurement.plan import plan
 from psychophys.measurement.run import run
 from psychophys.observers.load import load_observer
@@ -16,7 +19,9 @@ from psychophys.observers.observer import Observer, pick_device
 from psychophys.results.thresholds import Results
 from psychophys.stimuli import Stimulus
 
-Door = TypeVar("Door", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
+Planned = TypeVar("Planned")
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -35,8 +40,8 @@ PLAN_OPTIONS = _keywords(plan)
 """Of :func:`psychophys.plan`."""
 
 
-def takes_options(*leaves_out: str) -> Callable[[Door], Door]:
-    """Give a function, which takes ``**options``, the signature of all that these are.
+def takes_options(*leaves_out: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a function, which takes ``**options``, the signature of all that these are, and hold it to that.
 
     Parameters
     ----------
@@ -44,26 +49,33 @@ def takes_options(*leaves_out: str) -> Callable[[Door], Door]:
         Options of :func:`psychophys.plan` that it does not take.
     """
 
-    def decorate(function: Door) -> Door:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         own = inspect.signature(function)
         named = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         known = {p.name for p in named} | set(leaves_out)
         shared = [p for name, p in {**PLAN_OPTIONS, **OBSERVER_OPTIONS}.items() if name not in known]
-        function.__signature__ = own.replace(parameters=[*named, *shared])  # type: ignore[attr-defined]
-        return function
+        whole = own.replace(parameters=[*named, *shared])
+
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **options: P.kwargs) -> R:
+            try:
+                whole.bind(*args, **options)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
+            return function(*args, **options)
+
+        wrapped.__signature__ = whole  # type: ignore[attr-defined]
+        return wrapped
 
     return decorate
 
 
-P = TypeVar("P")
-
-
 def enter(
     model: str | Observer,
-    planner: Callable[..., P],
+    planner: Callable[..., Planned],
     options: Mapping[str, Any],
     batch_size: int | None = None,
-) -> tuple[P, Observer]:
+) -> tuple[Planned, Observer]:
     """Plan, then load: nothing is loaded for a request that cannot be met.
 
     Parameters
@@ -77,9 +89,12 @@ def enter(
     ------
     UsageError
         For an unknown name or an impossible value.
-    TypeError
-        For an option that neither has.
     """
+    if not isinstance(model, (str, Observer)):
+        raise UsageError(
+            f"a model of type {type(model).__name__}",
+            "Give a name, or wrap a network: psychophys.Observer(network, input_size=(224, 224)).",
+        )
     observing = {name: value for name, value in options.items() if name in OBSERVER_OPTIONS}
     planned = planner(**{name: value for name, value in options.items() if name not in observing})
     check_batch(batch_size)
@@ -87,12 +102,6 @@ def enter(
         return planned, model
     device = pick_device(observing.pop("device", "auto"))
     return planned, load_observer(model, device=device, **observing)
-
-
-def check_batch(batch_size: int | None) -> None:
-    """Raise :class:`UsageError` for a batch without images."""
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"batch size {batch_size}", "Give one or more.")
 
 
 @takes_options()
@@ -103,7 +112,7 @@ def measure(
     *,
     batch_size: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Results:
     """Measure discrimination thresholds of every chosen layer of a model.
 

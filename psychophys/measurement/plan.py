@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, cast
 
 from psychophys.base.errors import UsageError
 from psychophys.measurement.presets import preset_settings
-from psychophys.measurement.spec import Measurement, grid_step
+from psychophys.measurement.spec import Measurement
 from psychophys.noise.information import Noise
 from psychophys.noise.models import get_noise
-from psychophys.responses.estimators import get_estimator
-from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
+from psychophys.responses.estimators import Estimator, get_estimator
+from psychophys.stimuli import Stimulus, get_stimulus, with_images
 
 Values = int | float | Sequence[float] | None
 
@@ -26,7 +25,7 @@ def plan(
     values: Values = None,
     parameters: Mapping[str, Values] | None = None,
     layers: str | Sequence[str] = "default",
-    estimator: str | None = None,
+    estimator: str | Estimator | None = None,
     step: float | None = None,
     noise: str | Noise | None = None,
     noise_level: float | None = None,
@@ -106,64 +105,28 @@ def plan(
         precision=None if precision is None else _share("precision", precision),
         preset=preset or "",
     )
-    _check(measurement)
+    _check_precision(measurement)
     return measurement
 
 
-def _check(measurement: Measurement) -> None:
-    """Raise :class:`UsageError` for a measurement that cannot be made, on images of whatever size."""
-    if not measurement.layers or not all(measurement.layers):
-        raise UsageError(f"no layers in {measurement.layers}", "Give default, all or glob patterns.")
-    _check_noise(measurement)
-    images = math.prod(map(len, measurement.parameters.values()), start=len(measurement.values))
-    if images > MOST_VALUES:
-        raise UsageError(f"{images:,} combinations of values", f"Ask for at most {MOST_VALUES:,}.")
-    if measurement.estimator.on_grid:
-        grid_step(measurement.values, measurement.estimator.name)
-    for values in _combinations(measurement):
-        measurement.stimulus.check(values)
-
-
-def check_size(measurement: Measurement, shorter_side: int) -> None:
-    """Raise :class:`UsageError` for a measurement that images of so many pixels a side cannot show."""
-    for values in _combinations(measurement):
-        measurement.stimulus.check_size(values, shorter_side)
-
-
-def _combinations(measurement: Measurement) -> Iterator[dict[str, float]]:
-    """The values of all parameters in every image."""
-    defaults = {parameter.name: parameter.default for parameter in measurement.stimulus.parameters}
-    for sample in measurement.samples:
-        for value in measurement.values:
-            yield {**defaults, **sample, measurement.dimension: value}
-
-
-def _check_noise(measurement: Measurement) -> None:
-    noise, method, estimator = measurement.noise, measurement.noise.method, measurement.estimator
-    noise.settings(measurement.noise_options)
-    if method.estimators and estimator.name not in method.estimators:
-        raise UsageError(
-            f"{noise.name} noise cannot use estimator {estimator.name}",
-            f"Use --estimator {' or '.join(method.estimators)}.",
-        )
-    if (count := len(measurement.nuisance_groups()[0])) < method.fewest_samples:
-        raise UsageError(
-            f"{noise.name} noise with {count} phases, images or noise samples",
-            f"Give {method.fewest_samples} or more: --phases, --set sample=..., --images.",
-        )
+def _check_precision(measurement: Measurement) -> None:
+    """Raise :class:`UsageError` where intervals cannot be narrowed as is asked for."""
     if measurement.precision is None:
         return
-    if not method.has_intervals:
-        raise UsageError(f"{noise.name} noise has no intervals to narrow", "Leave --until-precision out.")
-    if measurement.enlarged() is None and measurement.stimulus.sources:
+    if not measurement.noise.method.has_intervals:
+        raise UsageError(
+            f"{measurement.noise.name} noise has no intervals to narrow", "Leave --until-precision out."
+        )
+    if measurement.enlarged() is not None:
+        return
+    if measurement.stimulus.sources:
         raise UsageError(
             f"no photographs to add until precision {measurement.precision:g}", "Give more with --images."
         )
-    if measurement.enlarged() is None:
-        raise UsageError(
-            f"nothing to add until precision {measurement.precision:g}",
-            "Use a stimulus with phases, samples or images, and give their number, not a list.",
-        )
+    raise UsageError(
+        f"nothing to add until precision {measurement.precision:g}",
+        "Use a stimulus with phases, samples or images, and give their number, not a list.",
+    )
 
 
 def _usual_stimulus(dimension: str | None, images: Sequence[str | Path]) -> str:

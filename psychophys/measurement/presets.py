@@ -60,6 +60,7 @@ PRESETS = Registry(
             },
         ),
     ),
+    Preset,
 )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from psychophys.base.errors import PsychophysError
 from psychophys.base.types import Progress
 from psychophys.measurement.batches import accumulate
-from psychophys.measurement.plan import check_size
 from psychophys.measurement.record import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Sums
@@ -31,7 +30,7 @@ def run(
     progress: Progress | None = None,
 ) -> Results:
     """Measure an observer as planned: see :func:`measure`."""
-    check_size(measurement, min(observer.input_size))
+    measurement.check_size(min(observer.input_size))
     started = time.perf_counter()
     try:
         selection = select_layers(observer, measurement.layers)

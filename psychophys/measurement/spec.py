@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psychophys.base.definition import definition
 from psychophys.base.errors import UsageError
 from psychophys.noise.information import Noise, Setting
 from psychophys.noise.models import NOISE, get_noise
 from psychophys.responses.estimators import ESTIMATORS, Estimator, get_estimator
-from psychophys.stimuli import Stimulus, get_stimulus, with_images
+from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
 
 MOST_SAMPLES = 1024
 """Nuisance samples beyond which ``precision`` is given up."""
@@ -25,7 +27,8 @@ MOST_SAMPLES = 1024
 class Measurement:
     """Everything that decides the numbers of one measurement, apart from the observer.
 
-    Made by :func:`psychophys.plan`, which checks it; attributes are already resolved.
+    Made by :func:`psychophys.plan`; attributes are already resolved. One that exists can be made, on images
+    that are large enough: what cannot raises :class:`UsageError` when it is described.
 
     Attributes
     ----------
@@ -60,6 +63,46 @@ class Measurement:
     confidence: float = 0.95
     precision: float | None = None
     preset: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.layers or not all(self.layers):
+            raise UsageError(f"no layers in {self.layers}", "Give default, all or glob patterns.")
+        images = math.prod(map(len, self.parameters.values()), start=len(self.values))
+        if images > MOST_VALUES:
+            raise UsageError(f"{images:,} combinations of values", f"Ask for at most {MOST_VALUES:,}.")
+        self._check_noise()
+        if self.estimator.on_grid:
+            grid_step(self.values, self.estimator.name)
+        for values in self._combinations():
+            self.stimulus.check(values)
+
+    def _check_noise(self) -> None:
+        noise, method, estimator = self.noise, self.noise.method, self.estimator
+        noise.settings(self.noise_options)
+        if method.estimators and estimator.name not in method.estimators:
+            raise UsageError(
+                f"{noise.name} noise cannot use estimator {estimator.name}",
+                f"Use --estimator {' or '.join(method.estimators)}.",
+            )
+        if method.fewest_samples == 1:
+            return
+        if (count := len(self.nuisance_groups()[0])) < method.fewest_samples:
+            raise UsageError(
+                f"{noise.name} noise with {count} phases, images or noise samples",
+                f"Give {method.fewest_samples} or more: --phases, --set sample=..., --images.",
+            )
+
+    def check_size(self, shorter_side: int) -> None:
+        """Raise :class:`UsageError` where images of so many pixels a side cannot show it."""
+        for values in self._combinations():
+            self.stimulus.check_size(values, shorter_side)
+
+    def _combinations(self) -> Iterator[dict[str, float]]:
+        """The values of all parameters in every image."""
+        defaults = {parameter.name: parameter.default for parameter in self.stimulus.parameters}
+        for sample in self.samples:
+            for value in self.values:
+                yield {**defaults, **sample, self.dimension: value}
 
     @property
     def unit(self) -> str:
@@ -125,22 +168,39 @@ class Measurement:
         plain: dict[str, Any] = {**self.__dict__, **named}
         if self.stimulus.images:
             plain["images"] = self.stimulus.images
+        if self.noise.name not in NOISE:
+            # A name of somebody's own says nothing of what it is.
+            plain["noise_definition"] = definition(self.noise)
         return {key: _plain(value) for key, value in plain.items()}
 
 
-def restore(record: Mapping[str, Any], images: Sequence[str] = ()) -> Measurement:
+def restore(
+    record: Mapping[str, Any],
+    images: Sequence[str] = (),
+    *,
+    stimulus: Stimulus | None = None,
+    noise: Noise | None = None,
+) -> Measurement:
     """The measurement that :meth:`Measurement.as_dict` wrote into a results file.
+
+    Parameters
+    ----------
+    stimulus, noise
+        Those that were measured, where they are not in their tables.
 
     Raises
     ------
     UsageError
-        If its stimulus, estimator or noise is not in its table any more, or its images are gone.
+        If its stimulus, estimator or noise is not in its table, nor given, or its images are gone.
     """
     known = {f.name for f in fields(Measurement)}
     settings: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known
     }
-    stimulus = get_stimulus(record["stimulus"])
+    known_noise = get_noise(_given(noise, "noise", record["noise"]))
+    if definition(known_noise) != record.get("noise_definition", definition(known_noise)):
+        raise UsageError(f"noise {known_noise.name} is not the one that was measured", "Give that one.")
+    stimulus = get_stimulus(_given(stimulus, "stimulus", record["stimulus"]))
     if images:
         stimulus = with_images(stimulus, images)
     if stimulus.images != record.get("images", ""):
@@ -148,10 +208,20 @@ def restore(record: Mapping[str, Any], images: Sequence[str] = ()) -> Measuremen
     settings |= {
         "stimulus": stimulus,
         "estimator": get_estimator(record["estimator"]),
-        "noise": get_noise(record["noise"]),
+        "noise": known_noise,
     }
     settings["parameters"] = {name: tuple(values) for name, values in record["parameters"].items()}
     return Measurement(**settings)
+
+
+Value = TypeVar("Value", Stimulus, Noise)
+
+
+def _given(value: Value | None, kind: str, name: str) -> Value | str:
+    """The value that is given, whose name must be the one recorded; or else that name."""
+    if value is not None and value.name != name:
+        raise UsageError(f"{kind} {value.name} where {name} was measured", f"Give the {kind} {name}.")
+    return name if value is None else value
 
 
 def _plain(value: Any) -> Any:

@@ -160,6 +160,7 @@ class Empirical(Method):
                 "Give fewer phases or images, or another --device.",
             ) from error
         added = Regularity(setting.options["response"], setting.options["shrinkage"])
+        assert shown.nuisance is not None  # All samples are shown together.
         groups, drawn = shown.nuisance.groups, shown.nuisance.drawn
         kept: Quantities = {"information": {}, "response": squares, "half": {}}
         for name, of in products.items():

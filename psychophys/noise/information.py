@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from psychophys.base.errors import MeasurementError, UsageError, unknown
-from psychophys.base.types import Array
+from psychophys.base.types import STATUSES, Array
 from psychophys.observers.layers import Layer
 from psychophys.responses.presentation import Presentation
 
@@ -70,7 +70,7 @@ class Method(ABC):
     estimators
         Names of those that it can use; empty for all.
     keeps
-        Quantities that it fills besides ``information``, J at unit noise, and ``response``, a squared norm.
+        Quantities that it fills besides ``information``, J at unit noise, and ``response``, squared norms.
     shows_all_samples
         Whether a block is one value in all samples.
     fewest_samples
@@ -115,11 +115,11 @@ class Method(ABC):
         return np.stack([row @ setting.saturated(divided(unit, own)) for row, own in pairs])
 
     def columns(self, kept: Mapping[str, Array], information: Array) -> dict[str, Array]:  # noqa: ARG002
-        """Further columns of the results: (K,) each, from what was kept of one layer and its J, (K,)."""
+        """Columns that the results have for it, (K,) each, from what was kept of one layer and its J."""
         return {}
 
     def status(self, options: Options, columns: Mapping[str, Array]) -> str:  # noqa: ARG002
-        """What a layer is called whose J is finite and not 0."""
+        """``ok`` or ``not_converged``, of a layer whose J is finite and not 0."""
         return "ok"
 
     def error_of_halves(self, kept: Mapping[str, Array]) -> Array | None:  # noqa: ARG002
@@ -170,7 +170,7 @@ class Noise:
         ``(response, options) -> variance of each unit`` at unit noise, shapes (N, F) -> (N, F); None
         where all are 1.
     options
-        Numbers besides the level.
+        Numbers besides the level. ``rectify`` counts negative responses as 0 where it is 1.
     domain
         Responses that it is for; None for all.
     method
@@ -187,6 +187,20 @@ class Noise:
     level: float = 1.0
     domain: Domain | None = None
     method: Method = INDEPENDENT
+
+    def __post_init__(self) -> None:
+        names = [option.name for option in self.options]
+        wrong = ""
+        if len({*names, DIFFERENTIAL.name}) <= len(names):
+            wrong = f"options {names}: each has a name of its own, which is not {DIFFERENTIAL.name}"
+        elif any(not option.low <= option.default <= option.high for option in self.options):
+            wrong = f"options {names}: a default is between its limits"
+        elif not self.method.is_independent and (self.unit_variance or self.domain):
+            wrong = "a unit variance or a domain, which its method does not ask for"
+        elif self.domain is not None and self.domain.status in STATUSES:
+            wrong = f"status {self.domain.status!r}, which says something else"
+        if wrong:
+            raise ValueError(f"noise {self.name!r} with {wrong}")
 
     def option(self, name: str) -> Option:
         """Return the option of that name."""
@@ -235,7 +249,13 @@ class Setting:
 
     def variance(self, response_rms: float) -> float:
         """Of a layer with that r.m.s. response: what information at unit noise is divided by."""
-        return self.noise.scale(self.level, response_rms)
+        variance = self.noise.scale(self.level, response_rms)
+        if variance < 0:
+            raise MeasurementError(
+                f"noise {self.noise.name!r} has a variance of {variance:g} at level {self.level:g}",
+                "Give it a scale that is not under 0.",
+            )
+        return variance
 
     def saturated(self, fisher_information: Array) -> Array:
         """J under differential correlations: J / (1 + epsilon J)."""
@@ -250,8 +270,8 @@ class Setting:
         if self.noise.unit_variance is None:
             return squared_norm(tangent)
         response, tangent = self.rectified(response, tangent, exact=exact)
-        j = (tangent.square() / self.unit_variance(response)).sum(dim=1)
         refused = self.refused(response)
+        j = (tangent.square() / self.unit_variance(response, refused)).sum(dim=1)
         return j if refused is None else torch.where(refused, torch.nan, j)
 
     def products(self, response: Tensor, tangents: Tensor) -> Tensor:
@@ -263,7 +283,7 @@ class Setting:
         if self.noise.unit_variance is not None:
             response, tangents = self.rectified(response, tangents)
             refused = self.refused(response)
-            tangents = tangents * self.unit_variance(response).rsqrt()
+            tangents = tangents * self.unit_variance(response, refused).rsqrt()
         dots = [
             squared_norm(tangents[i]) if i == j else torch.linalg.vecdot(tangents[i], tangents[j])
             for i in range(len(tangents))
@@ -272,18 +292,24 @@ class Setting:
         found = torch.stack(dots, dim=1)
         return found if refused is None else torch.where(refused[:, None], torch.nan, found)
 
-    def unit_variance(self, response: Tensor) -> Tensor:
-        """Of each unit at unit noise, for responses that are rectified: (N, F) -> (N, F)."""
+    def unit_variance(self, response: Tensor, refused: Tensor | None = None) -> Tensor:
+        """Of each unit at unit noise, for responses that are rectified: (N, F) -> (N, F).
+
+        Parameters
+        ----------
+        refused
+            Rows that the model is not for, and whose variance means nothing.
+        """
         assert self.noise.unit_variance is not None
         variance = self.noise.unit_variance(response, self.options)
-        wrong = (variance <= 0).any(dim=1)
-        if (refused := self.refused(response)) is not None:
-            wrong = wrong & ~refused
-        if wrong.any():
+        least = variance.amin(dim=1)
+        if refused is not None:
+            least = least.masked_fill(refused, 1.0)
+        if (least <= 0).any():
             raise MeasurementError(
-                f"noise {self.noise.name!r} has a unit variance of {float(variance.min()):g} for a response "
+                f"noise {self.noise.name!r} has a unit variance of {float(least.min()):g} for a response "
                 "that it is for",
-                "Give it a variance over 0 for all responses, or a domain that leaves these out.",
+                "Give it a variance over 0 for all responses, silent ones too, or a domain without these.",
             )
         return variance
 

@@ -122,7 +122,7 @@ NOISE = Registry(
             method=EMPIRICAL,
         ),
     ),
-    offers=Noise,
+    Noise,
     group="psychophys.noise",
     hint="See `psychophys noises`.",
 )
@@ -139,7 +139,7 @@ def get_noise(noise: str | Noise) -> Noise:
     found = NOISE.find(noise)
     if found.name in NOISE and NOISE[found.name] != found:
         raise UsageError(
-            f"noise model {found.name!r} is another one than that which comes along",
+            f"noise model {found.name!r} is another one than that of this name in the table",
             "Give yours a name of its own.",
         )
     return found

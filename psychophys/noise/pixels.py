@@ -20,17 +20,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from psychophys.base.errors import MeasurementError
 from psychophys.base.types import Array
 from psychophys.noise.information import Method, Options, Quantities, Setting, squared_norm, wide
-from psychophys.observers.layers import Layer, recording
+from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
+from psychophys.responses.answer import answer
 from psychophys.responses.fast_rules import FastRules
 from psychophys.responses.presentation import Presentation
 from psychophys.responses.single import is_unsupported
 
 Product = Callable[[Tensor], Tensor]
-
-
-class _Reached(Exception):  # noqa: N818
-    """The layer has answered; the rest of the network is not needed."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,6 @@ class Bounds:
     lower: Tensor
     upper: Tensor
     response: Tensor
-
-
-def answer(observer: Observer, layer: Layer, images: Tensor) -> Tensor:
-    """A layer's response, flattened: (N, F). The network is run no further than the layer."""
-    found: list[Tensor] = []
-
-    def take(name: str, output: Tensor) -> None:
-        if name == layer.name:
-            found.append(output.reshape(len(images), -1))
-            raise _Reached
-
-    try:
-        with recording(observer.model, [layer.name.partition("@")[0]], take):
-            observer.model(observer.preprocess(images))
-    except _Reached:
-        pass
-    return found[0]
 
 
 def propagate(

@@ -138,7 +138,7 @@ def find_models(
     Raises
     ------
     UsageError
-        For a name or filter that matches nothing.
+        For a filter that matches nothing. Names are checked when they are asked for: see :class:`Job`.
     """
     found: list[str] = []
     for pattern in patterns:

@@ -11,13 +11,13 @@ from psychophys.base.registry import Registry
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
 from psychophys.responses import several, single
-from psychophys.responses.several import Draw, ReceiveChanges
+from psychophys.responses.several import DrawPoints, ReceiveChanges
 from psychophys.responses.single import Block, ReceiveChange, Render
 
 Single = Callable[[Observer, Sequence[Layer], Render, Block, ReceiveChange], float]
 """See :mod:`psychophys.responses.single`."""
 Several = Callable[
-    [Observer, Sequence[Layer], Draw, Sequence[Tensor], Sequence[float], ReceiveChanges], list[float]
+    [Observer, Sequence[Layer], DrawPoints, Sequence[Tensor], Sequence[float], ReceiveChanges], list[float]
 ]
 """See :mod:`psychophys.responses.several`."""
 
@@ -100,6 +100,7 @@ ESTIMATORS = Registry(
             on_grid=True,
         ),
     ),
+    Estimator,
 )
 
 

@@ -47,7 +47,7 @@ class Presentation:
     step
         Half-width of differences, or the spacing of the grid.
     nuisance
-        What is known of all samples of the measurement.
+        What is known of the samples, where all of the measurement are shown together.
     """
 
     observer: Observer
@@ -57,7 +57,7 @@ class Presentation:
     values: Tensor
     n_samples: int
     step: float
-    nuisance: Nuisance
+    nuisance: Nuisance | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

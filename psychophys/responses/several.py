@@ -17,17 +17,18 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from psychophys.base.errors import PsychophysError
 from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.fast_rules import FastRules
 from psychophys.responses.memory import out_of_memory
 from psychophys.responses.single import NoForwardDerivativeError, spans
 
-Draw = Callable[[Sequence[Tensor]], Tensor]
+DrawPoints = Callable[[Sequence[Tensor]], Tensor]
 """``values -> images``: one tensor of shape (N,) for each dimension to (N, 3, H, W)."""
 ReceiveChanges = Callable[[str, Tensor, Tensor], None]
 """``(layer, responses, changes)``: shapes (rows, F) and (dimensions, rows, F), consecutive rows of N."""
-Sink = Callable[[Tensor, Tensor], None]
+Deliver = Callable[[Tensor, Tensor], None]
 
 
 class _Deliver(torch.autograd.Function):
@@ -38,7 +39,7 @@ class _Deliver(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(response: Tensor, tangent: Tensor, count: int, sink: Sink) -> Tensor:
+    def forward(response: Tensor, tangent: Tensor, count: int, sink: Deliver) -> Tensor:
         # Reached where the tangent is the same along all dimensions: there is none.
         sink(response, tangent.expand(count, *tangent.shape))
         return response.new_zeros(())
@@ -49,7 +50,7 @@ class _Deliver(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        _info: Any, in_dims: Any, response: Tensor, tangent: Tensor, _count: int, sink: Sink
+        _info: Any, in_dims: Any, response: Tensor, tangent: Tensor, _count: int, sink: Deliver
     ) -> tuple[Tensor, None]:
         if in_dims[0] is not None:
             raise NoForwardDerivativeError("a response depends on the direction of the derivative")
@@ -60,7 +61,7 @@ class _Deliver(torch.autograd.Function):
 def jvp(
     observer: Observer,
     layers: Sequence[Layer],
-    draw: Draw,
+    draw: DrawPoints,
     values: Sequence[Tensor],
     _steps: Sequence[float],
     receive: ReceiveChanges,
@@ -95,6 +96,8 @@ def jvp(
             torch.func.vmap(lambda t: torch.func.jvp(network, (images,), (t,))[1], randomness="same")(
                 tangents
             )
+        except PsychophysError:
+            raise
         except Exception as error:
             # Transforms fail in many ways. An error of the model's own comes again with differences.
             if out_of_memory(error):
@@ -103,7 +106,7 @@ def jvp(
     return [1.0] * count
 
 
-def _stimuli(observer: Observer, draw: Draw, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _stimuli(observer: Observer, draw: DrawPoints, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Images and their tangents along each dimension: (N, 3, H, W) and (dimensions, N, 3, H, W)."""
     tangents = []
     for place, value in enumerate(values):
@@ -128,7 +131,7 @@ def _quiet() -> Iterator[None]:
 def central(
     observer: Observer,
     layers: Sequence[Layer],
-    draw: Draw,
+    draw: DrawPoints,
     values: Sequence[Tensor],
     steps: Sequence[float],
     receive: ReceiveChanges,

@@ -37,7 +37,7 @@ COLUMNS = (
         TEXT,
         "",
         "ok; singular (the dimensions cannot be told apart); insensitive (does not depend on one of them); "
-        "not_finite; negative (responses, under poisson noise)",
+        "not_finite; another word: the noise is not for such responses (poisson: negative)",
     ),
 )
 _SHARED = [column.name for column in LAYER_COLUMNS if column.name != "n_features"]

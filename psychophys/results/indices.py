@@ -132,4 +132,5 @@ INDICES = Registry(
             ("contrast", "frequency"),
         ),
     ),
+    Index,
 )

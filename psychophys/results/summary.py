@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from psychophys.base.errors import unknown
-from psychophys.base.types import Array
-from psychophys.noise.information import Noise
-from psychophys.noise.models import NOISE
+from psychophys.base.errors import UsageError, unknown
+from psychophys.base.types import STATUSES, Array
 from psychophys.results.indices import INDICES, is_cardinal, is_oblique
 from psychophys.results.thresholds import Results
+
+if TYPE_CHECKING:
+    from psychophys.noise.information import Noise
 
 FEW_SAMPLES_ERROR = 0.05
 """Relative error of thresholds from which the nuisance samples are said to be too few."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
 LAYER = ["run_id", "layer"]
-STATUSES = ("ok", "insensitive", "not_finite", "not_converged", "singular")
-"""What a layer can be called whatever the noise; other statuses are of a noise's domain."""
 
 
 @dataclass(frozen=True)
@@ -236,8 +235,8 @@ def _statuses(run: pd.DataFrame) -> list[str]:
     nothing = run[_is_estimate(run) & (run["fisher_information"] <= 0)]
     if len(nothing):
         said.append(
-            f"{who}: at {len(nothing)} of {len(run)} values an observer who does not know the nuisance "
-            f"parameters can tell nothing that the samples show ({nothing['layer'].iloc[0]} and others)."
+            f"{who}: at {len(nothing)} of {len(run)} values a read-out that does not know the nuisance "
+            f"parameters tells nothing that the samples show ({nothing['layer'].iloc[0]} and others)."
         )
     if open_:
         gap = run[run["layer"].isin(open_)]["solver_gap"].max()
@@ -249,8 +248,13 @@ def _statuses(run: pd.DataFrame) -> list[str]:
 
 
 def _noise_of(run: pd.DataFrame) -> Noise | None:
-    """The noise of a run; None for one of somebody's own, of which a table knows the name alone."""
-    return NOISE.get(str(run["noise"].iloc[0]))
+    """The noise of a run; None for one that is not known here, of which a table has the name alone."""
+    from psychophys.noise.models import NOISE  # noqa: PLC0415 - PyTorch, which reading a table does without
+
+    try:
+        return NOISE.get(str(run["noise"].iloc[0]))
+    except UsageError:
+        return None
 
 
 def _has_intervals(run: pd.DataFrame) -> bool:

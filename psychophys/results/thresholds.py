@@ -42,8 +42,8 @@ COLUMNS = (
         "status",
         TEXT,
         "",
-        "ok; insensitive (does not depend on the dimension); not_finite; negative (responses, under poisson "
-        "noise); not_converged",
+        "ok; insensitive (does not depend on the dimension); not_finite; not_converged; another word: the "
+        "noise is not for such responses (poisson: negative)",
     ),
 )
 

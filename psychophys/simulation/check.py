@@ -13,12 +13,14 @@ import pandas as pd
 from psychophys.base.errors import MeasurementError, UsageError, unknown
 from psychophys.base.types import Progress
 from psychophys.measurement.spec import Measurement, restore
+from psychophys.noise.information import Noise
 from psychophys.observers.load import load_observer
 from psychophys.observers.observer import Observer, pick_device
 from psychophys.results.thresholds import Results
 from psychophys.simulation.run import run_simulation
 from psychophys.simulation.table import Simulations
 from psychophys.simulation.trials import Procedure
+from psychophys.stimuli import Stimulus
 
 STALE = 0.02
 """Relative difference from which a file's thresholds are not those that the model now gives."""
@@ -31,6 +33,9 @@ def check_results(
     layers: Sequence[str] = ("*",),
     values: int | None = None,
     observer: Observer | None = None,
+    stimulus: Stimulus | None = None,
+    noise: Noise | None = None,
+    batch_size: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Simulations:
@@ -44,6 +49,10 @@ def check_results(
         How many of the table's values, evenly chosen. Default: all.
     observer
         The observer that was measured, where it cannot be loaded by name.
+    stimulus, noise
+        Those that were measured, where they are not in their tables.
+    batch_size
+        See :func:`psychophys.measure`.
 
     Raises
     ------
@@ -58,19 +67,25 @@ def check_results(
     parts = []
     for run_id, run in frame.groupby("run_id", sort=False):
         record = results.runs[str(run_id)]
-        measurement = _measurement_of(run, record, layers)
+        known = restore(record["measurement"], record.get("images", ()), stimulus=stimulus, noise=noise)
+        measurement = _some_layers(known, run, layers)
         at = _some(measurement.values, values)
         who = observer or _observer_of(run.iloc[0], record, device)
         part = run_simulation(
-            measurement, who, procedure or Procedure(), at=at, identifier=str(run_id), progress=progress
+            measurement,
+            who,
+            procedure or Procedure(),
+            at=at,
+            identifier=str(run_id),
+            batch_size=batch_size,
+            progress=progress,
         )
         _check_same(run, part.to_pandas())
         parts.append(part)
     return Simulations.join(parts)
 
 
-def _measurement_of(run: pd.DataFrame, record: Mapping[str, Any], patterns: Sequence[str]) -> Measurement:
-    measurement = restore(record["measurement"], record.get("images", ()))
+def _some_layers(measurement: Measurement, run: pd.DataFrame, patterns: Sequence[str]) -> Measurement:
     known = list(dict.fromkeys(run["layer"]))
     patterns = ["*" if pattern in ("default", "all") else pattern for pattern in patterns]
     chosen = [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns)]

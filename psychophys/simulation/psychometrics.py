@@ -26,7 +26,7 @@ class Task:
     Attributes
     ----------
     correct
-        ``(separation, variance below, variance above) -> proportion correct`` of an observer who decides
+        ``(separation, variance below, variance above) -> proportion correct`` of a decider who goes
         by one Gaussian number for each stimulus shown: its means' separation and its variances.
     by_dprime
         ``d' -> proportion correct``.
@@ -63,6 +63,7 @@ TASKS = Registry(
             lambda dprime: float(norm.cdf(dprime / 2)),
         ),
     ),
+    Task,
 )
 
 
@@ -70,7 +71,7 @@ class PowerTransducer(Sigmoid):  # type: ignore[misc]
     """Per cent correct where d' grows as a power of the difference, over the difference's logarithm.
 
     2 Phi(z) - 1 with z = (difference / scale)^power: the forced-choice function of signal detection
-    theory (Foley & Legge 1981, Vision Res 21:1041), exact for a linear observer (power 1).
+    theory (Foley & Legge 1981, Vision Res 21:1041), exact for a linear read-out (power 1).
     """
 
     def _ppf(self, x: Number, loc: Number = 0.0, scale: Number = 1.0) -> Array:
@@ -97,7 +98,7 @@ class Fit:
     threshold, low, high
         Difference at which the criterion is reached, and its credible interval, in the levels' unit.
     power
-        By which d' grows with the difference: 1 for a linear observer.
+        By which d' grows with the difference: 1 for a linear read-out.
     """
 
     threshold: float
@@ -132,7 +133,7 @@ def fit(levels: Array, correct: Array, trials: Array, criterion: float, confiden
             experiment_type="2AFC",
             sigmoid=sigmoid,
             thresh_PC=share,
-            # An observer that is simulated does not lapse, nor does it drift.
+            # A decider that is simulated does not lapse, nor does it drift.
             fixed_parameters={"lambda": 0.0, "eta": 1e-8},
             confP=(confidence,),
             # The priors follow the range: wider than what is shown, so that they decide little.

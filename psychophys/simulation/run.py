@@ -1,4 +1,4 @@
-"""Simulate observers at every layer, and fit their thresholds beside the predicted ones."""
+"""Simulate a decider at every layer, and fit its thresholds beside the predicted ones."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from psychophys.base.errors import PsychophysError
 from psychophys.base.types import Progress
 from psychophys.measurement.measure import enter, takes_options
-from psychophys.measurement.plan import check_size, plan
+from psychophys.measurement.options import AllOptions
+from psychophys.measurement.plan import plan
 from psychophys.measurement.record import about, failure, identify, provenance
 from psychophys.measurement.spec import Measurement
 from psychophys.observers.layers import Layer, select_layers
@@ -42,7 +43,7 @@ def simulate(
     trial_seed: int = 0,
     batch_size: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[AllOptions],
 ) -> Simulations:
     """Simulate observers that decide by every layer of a model, and fit their thresholds.
 
@@ -99,7 +100,7 @@ def run_simulation(
     identifier
         Run id of the measurement, where it was made before.
     """
-    check_size(measurement, min(observer.input_size))
+    measurement.check_size(min(observer.input_size))
     procedure.check(measurement)
     started = time.perf_counter()
     try:

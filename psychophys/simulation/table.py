@@ -11,7 +11,7 @@ import pandas as pd
 from psychophys.results.shared_columns import LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
-from psychophys.simulation.trials import LEVELS
+from psychophys.simulation.trials import LEVELS, READ_OUTS
 
 MOST_SAID = 5
 
@@ -27,7 +27,7 @@ COLUMNS = (
     Column("fitted_low", NUMBER, "unit", "lower end of its credible interval"),
     Column("fitted_high", NUMBER, "unit", "upper end"),
     Column("deviation", NUMBER, "", "fitted over predicted, less 1"),
-    Column("power", NUMBER, "", "by which d' grows with the difference; 1 for a linear observer"),
+    Column("power", NUMBER, "", "by which d' grows with the difference; 1 for a linear read-out"),
     Column("curve", TEXT, "", "difference, trials, correct answers at each level, as JSON"),
     *NOISE_COLUMNS,
     Column(
@@ -111,7 +111,7 @@ def _parting(layer: Any, part: pd.DataFrame) -> str:
     if len(apart) <= max(1, round(0.1 * len(part))):
         return ""
     worst = apart.iloc[int(np.argmax(apart["deviation"].abs()))]
-    trained = worst["read_out"] == "trained"
+    trained = READ_OUTS[worst["read_out"]].trained
     why = "trained on finite trials" if trained else "responses are not local-linear at that scale"
     return (
         f"{layer} parts at {len(apart)} of {len(part)} values ({why}): fitted thresholds are "

@@ -28,9 +28,9 @@ from psychophys.measurement.spec import Measurement
 from psychophys.measurement.thresholds import Done
 from psychophys.noise.information import Setting, divided, wide
 from psychophys.noise.models import NOISE
-from psychophys.noise.pixels import answer
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
+from psychophys.responses.answer import answer
 from psychophys.responses.estimators import ESTIMATORS, Estimator
 from psychophys.simulation.psychometrics import TASKS, Task
 
@@ -58,6 +58,7 @@ READ_OUTS = Registry(
             "trained", "difference of the mean responses in training trials, over variance", trained=True
         ),
     ),
+    ReadOut,
 )
 
 
@@ -101,7 +102,7 @@ class Procedure:
         if not measurement.noise.method.is_independent:
             raise UsageError(
                 f"{measurement.noise.name} noise cannot be simulated trial by trial",
-                f"Use {' or '.join(n.name for n in NOISE.values() if n.method.is_independent)} noise.",
+                f"Use {' or '.join(n.name for n in NOISE.own.values() if n.method.is_independent)} noise.",
             )
         if measurement.precision is not None:
             raise UsageError("a simulation has no precision to reach", "Leave --until-precision out.")

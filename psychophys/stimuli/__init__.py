@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from psychophys.base.errors import UsageError
 from psychophys.base.registry import Registry
 from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
@@ -11,15 +12,29 @@ from psychophys.stimuli.images import IMAGES, with_images
 STIMULI = Registry(
     "stimulus",
     (*GRATINGS, *PATCHES, *IMAGES),
-    offers=Stimulus,
+    Stimulus,
     group="psychophys.stimuli",
     hint="See `psychophys stimuli`.",
 )
 
 
 def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
-    """Return the stimulus of that name, or the one given."""
-    return STIMULI.find(stimulus)
+    """Return the stimulus of that name, or the one given.
+
+    Raises
+    ------
+    UsageError
+        For a name that is not known, and for one given that has the name of another.
+    """
+    found = STIMULI.find(stimulus)
+    # With photographs of somebody's own it is another value under the same name, and says so by their hash.
+    own_images = found.images not in ("", "packaged")
+    if found.name in STIMULI and STIMULI[found.name] != found and not own_images:
+        raise UsageError(
+            f"stimulus {found.name!r} is another one than that of this name in the table",
+            "Give yours a name of its own.",
+        )
+    return found
 
 
 __all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "get_stimulus", "with_images"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ import pytest
 
 import psychophys
 from psychophys.base.errors import PsychophysError, UsageError, unknown
-from psychophys.measurement.plan import check_size, plan
+from psychophys.measurement.options import AllOptions, Options, StimulusOptions
+from psychophys.measurement.plan import plan
 from psychophys.measurement.spec import Measurement, grid_step, run_id
 from psychophys.noise import NOISE
 from psychophys.responses.estimators import ESTIMATORS
@@ -73,7 +76,7 @@ def test_every_dimension_has_a_default_plan_that_can_be_drawn(stimulus: str, dim
     assert len(made.values) >= 2
     assert len(set(made.values)) == len(made.values)
     assert set(made.parameters) == {p.name for p in made.stimulus.parameters} - {dimension}
-    check_size(made, 224)
+    made.check_size(224)
 
 
 def test_every_plan_is_plain_data_for_the_provenance() -> None:
@@ -290,10 +293,10 @@ def test_a_frequency_over_nyquist_is_refused_for_the_image_size(
 ) -> None:
     made = plan(**request_)
     if fits:
-        check_size(made, side)
+        made.check_size(side)
     else:
         refusal(
-            lambda: check_size(made, side), "frequency", "Nyquist", f"{side}-pixel", f"at most {side / 2:g}"
+            lambda: made.check_size(side), "frequency", "Nyquist", f"{side}-pixel", f"at most {side / 2:g}"
         )
 
 
@@ -314,6 +317,62 @@ def test_a_frequency_over_nyquist_is_refused_before_the_model_runs() -> None:
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_an_impossible_batch_size_is_refused(batch_size: int) -> None:
     refusal(lambda: psychophys.measure(batch_size=batch_size), f"batch size {batch_size}")
+
+
+def test_every_door_takes_the_options_of_a_plan_and_of_an_observer() -> None:
+    """What is listed as types is what there is; anything else is refused by the function that was called."""
+    plans, loads = (set(inspect.signature(f).parameters) for f in (plan, psychophys.load_observer))
+    assert set(AllOptions.__annotations__) == (plans | loads) - {"model"}
+    assert set(StimulusOptions.__annotations__) == set(AllOptions.__annotations__) - {"dimension"}
+    assert set(Options.__annotations__) == set(StimulusOptions.__annotations__) - {"stimulus"}
+    everything = (plans | loads | {"batch_size", "progress"}) - {"model"}
+    doors = {
+        psychophys.measure: set(),
+        psychophys.fisher_matrix: {"dimension", "confidence", "precision"},
+        psychophys.simulate: {"precision"},
+    }
+    for door, without in doors.items():
+        taken = inspect.signature(door).parameters
+        assert everything - without <= set(taken)
+        assert not without & set(taken)
+        assert taken["device"].default == "auto"
+        assert taken["noise"].default is None
+        for wrong in (*without, "valuess"):
+            with pytest.raises(TypeError, match=rf"{door.__name__}\(\) .*'{wrong}'"):
+                door(**{wrong: 1})
+
+
+@pytest.mark.parametrize("door", [psychophys.measure, psychophys.fisher_matrix, psychophys.simulate])
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"batch_size": 0}, ("batch size 0",)),
+        ({"noise": 5}, ("noise model '5' is of type int", "Give a name or a Noise")),
+        ({"stimulus": 1.5}, ("stimulus '1.5' is of type float",)),
+        ({"estimator": len}, ("estimator", "builtin_function", "Give a name or a Estimator")),
+        ({"model": 3}, ("a model of type int", "psychophys.Observer(")),
+    ],
+    ids=str,
+)
+def test_every_door_refuses_in_one_line(
+    door: Callable, options: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    refusal(lambda: door(**options), *parts)
+
+
+def test_a_measurement_that_exists_can_be_made() -> None:
+    made = plan()
+    for changes, part in (
+        ({"values": (1e9,)}, "orientation 1e+09"),
+        ({"parameters": {"contrast": (7.0,)}}, "contrast 7"),
+        ({"noise": NOISE["input"], "estimator": ESTIMATORS["chained"]}, "input noise cannot use"),
+        ({"layers": ()}, "no layers"),
+    ):
+        refusal(lambda changes=changes: replace(made, **changes), part)
+
+
+def test_a_stimulus_cannot_pass_for_another() -> None:
+    refusal(lambda: plan(replace(STIMULI["gabor"], summary="mine")), "stimulus 'gabor' is another one")
 
 
 # --- run ids ---------------------------------------------------------------------------------------
@@ -375,6 +434,17 @@ def test_importing_the_package_does_not_load_torch() -> None:
         f"import sys, psychophys; psychophys.__version__; dir(psychophys); print({heavy} & set(sys.modules))"
     )
     assert python(code) == "set()"
+
+
+def test_reading_and_ranking_results_does_not_load_torch(tmp_path: Path) -> None:
+    psychophys.measure("test_resnet", weights="random", layers="fc", values=2, parameters={"phase": 1}).write(
+        tmp_path / "r.parquet"
+    )
+    code = (
+        f"import sys, psychophys; table = psychophys.read({str(tmp_path / 'r.parquet')!r});"
+        "psychophys.summarize(table); print('torch' in sys.modules)"
+    )
+    assert python(code) == "False"
 
 
 def test_every_public_name_resolves_to_itself_each_time() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,14 @@ PIXELS = 16
 
 def variance_of_square(response: torch.Tensor, options: dict[str, float]) -> torch.Tensor:
     return response.square() + options["floor"] ** 2
+
+
+def twice_the_square(response: torch.Tensor, options: dict[str, float]) -> torch.Tensor:
+    return 2 * response.square() + options["floor"] ** 2
+
+
+def minus_one(_level: float, _response_rms: float) -> float:
+    return -1.0
 
 
 def as_level(level: float, _response_rms: float) -> float:
@@ -199,6 +209,45 @@ def test_a_noise_of_ones_own_agrees_with_poisson_where_both_say_the_same() -> No
     )
     assert (one["fisher_information"] == other["fisher_information"]).all()
     assert not set(one["run_id"]) & set(other["run_id"])
+
+
+def test_two_noises_of_one_name_are_two_runs(tmp_path: Path) -> None:
+    """A name of somebody's own says nothing of what it is: run ids and files hold its definition."""
+    wide = replace(OWN, unit_variance=twice_the_square)
+    watched, asked = observer(nn.Sigmoid()), {"layers": "4", "parameters": {"phase": 1}}
+    one, other = (psychophys.measure(watched, noise=noise, values=[20.0], **asked) for noise in (OWN, wide))
+    assert len(psychophys.concat([one, other]).runs) == 2
+    one.write(tmp_path / "one.parquet")
+    kept = psychophys.read(tmp_path / "one.parquet")
+    again = psychophys.check_results(kept, observer=watched, noise=OWN)
+    assert set(again.to_pandas()["noise"]) == {OWN.name}
+    with pytest.raises(UsageError, match="is not the one that was measured"):
+        psychophys.check_results(kept, observer=watched, noise=wide)
+    with pytest.raises(UsageError, match="unknown noise model"):
+        psychophys.check_results(kept, observer=watched)
+    with pytest.raises(UsageError, match=f"noise gaussian where {OWN.name} was measured"):
+        psychophys.check_results(kept, observer=watched, noise=NOISE["gaussian"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"options": (Option("differential", "-", 1, 0, 2, "-"),)}, "differential"),
+        ({"options": (Option("a", "-", 1, 0, 2, "-"),) * 2}, "a name of its own"),
+        ({"options": (Option("a", "-", 5, 0, 2, "-"),)}, "between its limits"),
+        ({"method": NOISE["empirical"].method}, "does not ask for"),
+        ({"domain": Domain("ok", "-", over_half)}, "status 'ok'"),
+    ],
+    ids=str,
+)
+def test_a_noise_that_cannot_be_is_refused_when_it_is_made(changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(OWN, **changes)
+
+
+def test_a_variance_of_a_layer_under_zero_is_an_error() -> None:
+    with pytest.raises(MeasurementError, match="has a variance of -1 at level 1"):
+        psychophys.measure(observer(nn.Tanh()), layers="4", **settings(replace(OWN, scale=minus_one)))
 
 
 def test_a_domain_of_ones_own_names_the_layers_that_are_refused() -> None:

@@ -223,8 +223,12 @@ def test_lch_gives_the_published_srgb(lch: tuple[float, ...], rgb: tuple[float, 
     ],
 )
 def test_what_cannot_be_drawn_is_named(name: str, values: dict[str, float], part: str) -> None:
+    def check() -> None:
+        STIMULI[name].check(values)
+        STIMULI[name].check_size(values, 64)
+
     with pytest.raises(UsageError, match=part):
-        STIMULI[name].check(values, 64)
+        check()
 
 
 def test_unknown_dimension_suggests_a_near_one() -> None:

@@ -22,9 +22,7 @@ def _come_along() -> Iterator[Prior]:
         yield formula.prior()
 
 
-PRIORS = Registry(
-    "prior", _come_along, offers=Prior, group="psychophys.priors", hint="See `psychophys priors`."
-)
+PRIORS = Registry("prior", _come_along, Prior, group="psychophys.priors", hint="See `psychophys priors`.")
 
 
 def list_priors() -> list[Prior]:

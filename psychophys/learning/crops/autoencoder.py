@@ -199,7 +199,7 @@ def find_autoencoder(learned: Learned) -> Findings:
     return Findings(
         f"cardinal over oblique sensitivity at steps 0 and {last}; shift of its curve in deg",
         pd.DataFrame(rows),
-        [*_sentences(rows[-1]), *_acuities(learned)],
+        [*_conclusions(rows[-1]), *_acuities(learned)],
         trend([c for c in every if c.layer == final], ratio),
         "cardinal over oblique sensitivity",
         final,
@@ -249,7 +249,7 @@ def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
     return pseudo_values(whole, nearest_turn(without - whole))
 
 
-def _sentences(row: Mapping[str, Any]) -> list[str]:
+def _conclusions(row: Mapping[str, Any]) -> list[str]:
     said = [
         f"Trained on {name} photographs, the {row['layer']} is {told(row, name, '.2f')} times as sensitive "
         f"at cardinal as at oblique orientations; untrained, {told(row, 'untrained', '.2f')}."

@@ -239,7 +239,7 @@ def find_classifier(learned: Learned) -> Findings:
     return Findings(
         f"cardinal over oblique sensitivity at step {last}; difference: of logarithms, upright less rotated",
         pd.DataFrame(rows),
-        _sentences(rows),
+        _conclusions(rows),
         trend([c for c in every if c.layer == final], ratio),
         "cardinal over oblique sensitivity",
         final,
@@ -254,7 +254,7 @@ def _apart(ratios: Mapping[tuple[str, int], float], seed: int) -> float:
         return float(np.log(upright) - np.log(rotated))
 
 
-def _sentences(rows: list[dict[str, Any]]) -> list[str]:
+def _conclusions(rows: list[dict[str, Any]]) -> list[str]:
     known = [row for row in rows if np.isfinite(row["difference_low"])]
     if not known:
         return ["Differences have intervals with two or more runs of both conditions that have learned."]

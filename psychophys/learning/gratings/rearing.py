@@ -153,7 +153,7 @@ def find_rearing(learned: Learned) -> Findings:
     return Findings(
         f"log sensitivity at 90 over 0 deg in the first layer at step {last}; added by bursts; left",
         pd.DataFrame(rows),
-        [sentence for row in rows if (sentence := _sentence(row))],
+        [sentence for row in rows if (sentence := _conclusion(row))],
         over,
         "log sensitivity at 90 over 0 deg",
         LAYER,
@@ -184,7 +184,7 @@ def _left(end: pd.DataFrame) -> Array:
     return pseudo_values(float(total), without - total)
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def _conclusion(row: Mapping[str, Any]) -> str:
     if np.isfinite(row["left"]):
         return (
             f"After the switch, {told(row, 'left', '.0%')} of the difference between the worlds is left: "

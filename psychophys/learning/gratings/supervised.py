@@ -243,7 +243,7 @@ def find_supervised(learned: Learned) -> Findings:
         "rank correlation of the first layer's gain and sensitivity (r) with 2 - cos 2 theta; sensitivity "
         "at 90 over 0 deg, early and at the last step",
         pd.DataFrame(rows),
-        [_sentence(row) for row in rows],
+        [_conclusion(row) for row in rows],
         trend([c for c in every if c.step > 0], lambda c: _gain(c, start)),
         "rank correlation of gain with 2 - cos 2 theta",
         LAYER,
@@ -275,7 +275,7 @@ def _ratio(curve: Curve) -> float:
     return at(curve, 90) / at(curve, 0)
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def _conclusion(row: Mapping[str, Any]) -> str:
     condition = CONDITIONS.get(row["network"])
     meaning = f" ({condition.meaning})" if condition else ""
     return f"{row['network']}{meaning}: {_found(row)} at step {row['step']}."

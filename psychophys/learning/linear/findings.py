@@ -41,10 +41,10 @@ def find_linear(learned: Learned) -> Findings:
         f"{first['patch']} x {first['patch']} patches, {first['init']} weights: half-times of modes in "
         "steps, exponent of acuity"
     )
-    return Findings(title, pd.DataFrame(rows), _sentences(rows, learned), dimension="frequency")
+    return Findings(title, pd.DataFrame(rows), _conclusions(rows, learned), dimension="frequency")
 
 
-def _sentences(rows: list[dict[str, Any]], learned: Learned) -> list[str]:
+def _conclusions(rows: list[dict[str, Any]], learned: Learned) -> list[str]:
     said = []
     errors = [row["error (%)"] for row in rows if np.isfinite(row["error (%)"])]
     if errors:

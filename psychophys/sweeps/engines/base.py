@@ -62,7 +62,7 @@ def pack(task: Task) -> bytes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UsageError(
             f"this measurement cannot be sent to another process: {error}",
-            "Define the stimulus in a module, or use the serial engine.",
+            "Define the functions of its stimulus and noise in a module, or use the serial engine.",
         ) from error
 
 
