@@ -685,6 +685,7 @@ def test_training_that_diverges_says_so() -> None:
         )
 
 
+@pytest.mark.slow
 def test_trainings_that_learned_nothing_are_named() -> None:
     found = psychophys.learn("autoencoder", learning_rate=1.0, runs=1, batch=16, steps=60, snapshots=2)
     said = findings(found).conclusions

@@ -97,7 +97,7 @@ def oracle(
     ("estimator", "dtype", "values", "tolerance"),
     [
         ("jvp", "float32", [0.0, 17.0, 45.0, 90.0], 1e-3),
-        ("jvp", "float64", [0.0, 17.0, 45.0, 90.0], 1e-3),
+        pytest.param("jvp", "float64", [0.0, 17.0, 45.0, 90.0], 1e-3, marks=pytest.mark.slow),
         pytest.param("central", "float64", [0.0, 17.0, 45.0, 90.0], 1e-3, marks=pytest.mark.slow),
         ("chained", "float64", [17.0, 17.0001, 17.0002], 1e-3),
     ],
