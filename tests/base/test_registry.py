@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from psychophys.base.registry import Registry
-from psychophys.results.indices import INDICES
+from psychophys.results.indices import INDICES, Index
 
 PLUGIN = Path(__file__).parents[2] / "examples" / "plugin"
 
@@ -121,4 +121,4 @@ def test_a_package_that_is_wrong_is_named_in_one_line(
 def test_two_entries_of_one_name_are_refused() -> None:
     index = next(iter(INDICES.values()))
     with pytest.raises(ValueError, match=f"index called {index.name!r}"):
-        len(Registry("index", (index, index)))
+        len(Registry("index", (index, index), Index))

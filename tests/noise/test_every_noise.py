@@ -238,7 +238,7 @@ def test_two_noises_of_one_name_are_two_runs(tmp_path: Path) -> None:
         ({"method": NOISE["empirical"].method}, "does not ask for"),
         ({"domain": Domain("ok", "-", over_half)}, "status 'ok'"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_noise_that_cannot_be_is_refused_when_it_is_made(changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -223,9 +223,11 @@ def test_lch_gives_the_published_srgb(lch: tuple[float, ...], rgb: tuple[float, 
     ],
 )
 def test_what_cannot_be_drawn_is_named(name: str, values: dict[str, float], part: str) -> None:
+    whole = {p.name: p.default for p in STIMULI[name].parameters} | values
+
     def check() -> None:
-        STIMULI[name].check(values)
-        STIMULI[name].check_size(values, 64)
+        STIMULI[name].check(whole)
+        STIMULI[name].check_size(whole, 64)
 
     with pytest.raises(UsageError, match=part):
         check()
