@@ -337,7 +337,7 @@ def test_every_door_takes_the_options_of_a_plan_and_of_an_observer() -> None:
         assert not without & set(taken)
         assert taken["device"].default == "auto"
         assert taken["noise"].default is None
-        for wrong in (*without, "valuess"):
+        for wrong in (*without, "nosuch"):
             with pytest.raises(TypeError, match=rf"{door.__name__}\(\) .*'{wrong}'"):
                 door(**{wrong: 1})
 
