@@ -190,7 +190,7 @@ VALUES = {
 USUAL = {
     "measure": "--weights random --values 2",
     "sweep": "--weights random --values 1 --engine serial",
-    "simulate": "--weights random --values 1",
+    "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
 }
