@@ -28,6 +28,7 @@ import psychophys
 from psychophys.cli import main
 from psychophys.cli.app import app
 from psychophys.learning.experiments import EXPERIMENTS
+from psychophys.learning.linear.patches import draw_patches
 from psychophys.observers.imports import import_modules
 from psychophys.sweeps.engines import Processes, Serial
 
@@ -190,7 +191,7 @@ VALUES = {
 USUAL = {
     "measure": "--weights random --values 2",
     "sweep": "--weights random --values 1 --engine serial",
-    "simulate": "--weights random --values 1",
+    "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
 }
@@ -295,6 +296,8 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setattr(sys, "argv", ["psychophys", *words])
         # Built once: that takes longer than most command lines.
         patch.setattr("typer.main.get_command", lambda _: GROUP)
+        # A tenth of the patches: what is learned from them does not matter here.
+        patch.setattr(draw_patches, "__defaults__", (2000,))
         # No network, no cluster, no other process.
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         patch.setitem(sys.modules, "ray", None)
