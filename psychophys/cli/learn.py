@@ -135,7 +135,7 @@ def learn(
 
 def _split(text: str | None) -> tuple[str, ...] | None:
     """What is written with commas; None where nothing is."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip()) or None
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _make_sink(

@@ -94,6 +94,7 @@ VALUES = {
     "--title": "'' words LONG ODD |",
     "--prior": f"imagenet-sample wei-stocker-2015 | '' imagenet toy.parquet missing.parquet . {JUNK}",
     "--scale": f"1 1.5 | 0 -1 nan 2 '' x {JUNK}",
+    "--reference": f"wei-stocker-2015 ciede2000 | '' wei {JUNK}",
     "--pixels-per-degree": f"1 40 100.5 10000 | '' x 0 -1 0.5 nan inf 1e308 {JUNK}",
     "--figure": "f.png f.svg f.pdf | '' . f f.jpg no/f.png names.txt/f.png",
     "statistics --output": "out.parquet out.csv - | '' . no/x.parquet pipe.parquet x.txt",

@@ -610,7 +610,7 @@ def test_checkpoints_of_other_settings_are_not_overwritten(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_random_draws_are_the_trainings_own() -> None:
     """Dropout is drawn from the seed, and the caller's random state stays as it is."""
-    settings = classifier.Settings(
+    settings = classifier.ClassifierSettings(
         conditions=("upright",), runs=1, steps=40, batch=4, snapshots=2, network="rexnet_100"
     )
     losses = []

@@ -389,8 +389,8 @@ def test_the_figure_draws_every_network(learned: Learned, tmp_path: Path) -> Non
 
 def test_files_that_hold_no_modes_are_refused(learned: Learned, tmp_path: Path) -> None:
     learned.thresholds.write(tmp_path / "results.parquet")
-    for name in ("results.parquet", "missing.parquet"):
-        with pytest.raises(UsageError, match="not a file of modes"):
+    for name, words in (("results.parquet", "not a file of modes"), ("missing.parquet", "is not a file")):
+        with pytest.raises(UsageError, match=words):
             psychophys.read_modes(tmp_path / name)
 
 
