@@ -147,12 +147,13 @@ def _make_sink(
     folder: Path | None,
 ) -> LearningSink:
     """Where it all goes; half-times of an experiment that has them go beside the thresholds."""
-    from psychophys.cli.outputs import STANDARD_OUTPUT, LearningSink
+    from psychophys.cli.outputs import STANDARD_OUTPUT, LearningSink, Sink
     from psychophys.learning.experiments import EXPERIMENTS as TABLE
     from psychophys.learning.training import modes_beside
 
     if not output:
         raise UsageError("output ''", "Give FILE.parquet, .csv or .jsonl, or -.")
+    Sink(output, file_format).check()  # Before a file is named beside it.
     if modes is not None and not experiment.has_modes:
         having = " and ".join(one.name for one in TABLE.values() if one.has_modes)
         raise UsageError(f"--modes with experiment {experiment.name}", f"Only {having} has half-times.")

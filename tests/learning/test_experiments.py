@@ -155,7 +155,7 @@ def test_gratings_are_those_of_the_stimulus() -> None:
 def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) -> None:
     """Against autograd on all 4,096 pixels with the same images.
 
-    At a higher rate rounding decides which side of a ReLU's kink some unit is on, and grows from step to step.
+    At a higher rate rounding decides on which side of its kink some ReLU is, and grows from step to step.
     """
     world = worlds.World(worlds.peaked(), np.full(60, 0.7), manner)
     described = worlds.describe("supervised-test", 3)
