@@ -197,15 +197,15 @@ USUAL = {
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
-EXAMPLES = {"measure": 130, "sweep": 90, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
+EXAMPLES = {"measure": 80, "sweep": 45, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
 EXAMPLES |= {
     "statistics": 20,
     "compare": 20,
     "priors": 2,
-    "fisher": 40,
+    "fisher": 25,
     "noises": 2,
-    "simulate": 60,
-    "learn": 30,
+    "simulate": 30,
+    "learn": 15,
 }
 SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare")
 WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
