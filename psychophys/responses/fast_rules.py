@@ -63,16 +63,16 @@ def _batch_norm(
 
 
 def _clamp(low: float, high: float | None) -> Rule:
-    def rule(_function: Rule, x: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:  # noqa: ARG001
+    def rule(_function: Rule, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         response, tangent = forward_ad.unpack_dual(x)
-        # Other limits than the function's own come as extra arguments: leave those to PyTorch.
-        if tangent is None or kwargs or any(not isinstance(arg, bool) for arg in args):
+        # The argument of an in-place activation may be read again: what writes into it is PyTorch's.
+        # So is what comes with limits of its own, as extra arguments.
+        if tangent is None or any(extra is not False for extra in (*args, *kwargs.values())):
             return NotImplemented
         if high is None:
             slope = torch.ops.aten.threshold_backward(tangent, response, low)
         else:
             slope = torch.ops.aten.hardtanh_backward(tangent, response, low, high)
-        # An in-place activation is read through its return value, so a new tensor serves.
         return forward_ad.make_dual(torch.clamp(response, low, high), slope)
 
     return rule
@@ -83,10 +83,10 @@ def _hardtanh(
     x: Tensor,
     min_val: float = -1.0,
     max_val: float = 1.0,
-    inplace: bool = False,  # noqa: ARG001
+    inplace: bool = False,
 ) -> Any:
     response, tangent = forward_ad.unpack_dual(x)
-    if tangent is None:
+    if tangent is None or inplace:
         return NotImplemented
     slope = torch.ops.aten.hardtanh_backward(tangent, response, min_val, max_val)
     return forward_ad.make_dual(torch.clamp(response, min_val, max_val), slope)

@@ -62,6 +62,9 @@ RULE_CASES = {
     "hardtanh": (F.hardtanh, (2, 4, 5)),
     "hardtanh of other limits in place": (lambda x: F.hardtanh(x, 0.0, 2.5, True), (2, 4, 5)),
     "module of relu6": (torch.nn.ReLU6(inplace=True), (2, 4, 5)),
+    "relu in place of what is read again": (lambda x: F.relu(x, inplace=True) * 2 + x, (2, 4, 5)),
+    "relu6 in place of a view that is read again": (lambda x: F.relu6(x[:, 1:], True).sum() + x, (2, 4, 5)),
+    "hardtanh in place of what is read again": (lambda x: F.hardtanh(x, 0.0, 2.5, True) * 2 + x, (2, 4, 5)),
 }
 
 
