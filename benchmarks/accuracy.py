@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 import psychophys
+from psychophys.observers.memory import keep_freed_memory
 from psychophys.observers.names import DEFAULT_MODEL
-from psychophys.responses.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 

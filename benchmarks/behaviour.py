@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 import psychophys
-from psychophys.responses.memory import keep_freed_memory
+from psychophys.observers.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 

@@ -28,9 +28,9 @@ import torch
 from psychophys import Observer, load_observer, plan, run
 from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH
 from psychophys.measurement.blocks import render_block
+from psychophys.observers.devices import pick_device
+from psychophys.observers.memory import keep_freed_memory
 from psychophys.observers.names import DEFAULT_MODEL
-from psychophys.observers.observer import pick_device
-from psychophys.responses.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 ESTIMATORS = ("jvp", "central", "chained")

@@ -27,7 +27,7 @@ import timm
 import torch
 
 from psychophys import PsychophysError, Results, load_observer, plan, run
-from psychophys.responses.memory import keep_freed_memory
+from psychophys.observers.memory import keep_freed_memory
 
 warnings.filterwarnings("ignore")
 SETTINGS: dict[str, Any] = {

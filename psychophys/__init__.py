@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
     from psychophys.comparison.priors.counting import image_statistics
     from psychophys.comparison.references import REFERENCES, Reference
+    from psychophys.comparison.table import read_comparison
     from psychophys.learning.acuities import acuity
     from psychophys.learning.experiments import EXPERIMENTS, findings, learn
     from psychophys.learning.modes import Modes, read_modes
@@ -79,6 +80,7 @@ _HOMES = {
     "simulation.check": ("check_results",),
     "simulation.table": ("Simulations",),
     "comparison.compare": ("compare",),
+    "comparison.table": ("read_comparison",),
     "comparison.priors": (
         "PRIORS",
         "Prior",
@@ -158,6 +160,7 @@ __all__ = [
     "plot_learning",
     "plot_thresholds",
     "read",
+    "read_comparison",
     "read_learned",
     "read_modes",
     "run",

@@ -11,16 +11,23 @@ import os
 import signal
 import sys
 import tempfile
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+
+
+def server() -> ForkServerContext:
+    """Where processes come from that have the package loaded."""
+    context = multiprocessing.get_context("forkserver")
+    # The workers of sweeps come from the same server.
+    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", "psychophys.cli.sweep"])
+    return context
 
 
 class Forked:
     """A process that has been started, and what it has written so far."""
 
     def __init__(self, *words: str | Path, cwd: Path) -> None:
-        context = multiprocessing.get_context("forkserver")
-        # The workers of sweeps come from the same server.
-        context.set_forkserver_preload(["psychophys.sweeps.engines.processes", "psychophys.cli.sweep"])
+        context = server()
         streams = tempfile.mkdtemp(prefix="streams-", dir=cwd.parent)
         self._out, self._err = (Path(streams, name) for name in ("out", "err"))
         arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err)

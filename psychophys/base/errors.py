@@ -50,3 +50,9 @@ def unknown(kind: str, given: str, known: Iterable[str], hint: str = "") -> Usag
     else:
         remedy = ""
     return UsageError(f"unknown {kind} {given!r}", " ".join(part for part in (remedy, hint) if part))
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library below says, in a line."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else "no message"

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from psychophys.cli.check import check
 from psychophys.cli.compare import compare
 from psychophys.cli.fisher import fisher
 from psychophys.cli.learn import learn
@@ -31,6 +32,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     fisher: ("studies/two-dimensions",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
+    check: ("guides/own-networks",),
     layers: ("guides/measuring",),
     models: ("guides/measuring",),
     stimuli: ("guides/measuring",),

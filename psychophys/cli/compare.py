@@ -9,7 +9,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import PixelsPerDegree, ResultsPath
+from psychophys.cli.options import Force, PixelsPerDegree, ResultsPath
 
 
 def compare(
@@ -35,6 +35,7 @@ def compare(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help=f"Write the numbers: {TABLE_FILE}, or -.")
     ] = None,
+    force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no summary.")] = False,
 ) -> None:
@@ -51,13 +52,14 @@ def compare(
     from psychophys.cli.display import say
     from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
     from psychophys.cli.outputs import Sink
-    from psychophys.cli.tables.comparisons import Comparison, print_comparison
+    from psychophys.cli.tables.comparisons import print_comparison
     from psychophys.comparison import compare as coding
     from psychophys.comparison.priors import load_prior
+    from psychophys.comparison.table import Comparison
+    from psychophys.observers.memory import keep_freed_memory
     from psychophys.plots.thresholds import plot_comparison
-    from psychophys.responses.memory import keep_freed_memory
 
-    sink = Sink(output, figure=figure)
+    sink = Sink(output, figure=figure, force=force)
     sink.check()
     if human and (prior is not None or scale is not None):
         raise UsageError(
@@ -69,16 +71,19 @@ def compare(
     pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
     chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
+    settings = {"prior": None if chosen is None else chosen.name, "scale": scale, "seed": seed}
+    settings |= {"human": reference or human, "pixels_per_degree": pixels}
+    sink.check_replacing(Comparison, lambda held: held.made_again(rows.identifiers, settings))
     keep_freed_memory()
     found = coding.compare(
         rows, chosen, scale=scale, seed=seed, human=reference or human, pixels_per_degree=pixels
     )
     density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
     sink.draw(lambda: plot_comparison(rows, found, density, pixels_per_degree=pixels))
-    sink.write(Comparison(found))
-    sink.dump(Comparison(found))
+    sink.write(Comparison(found, settings))
+    sink.dump(Comparison(found, settings))
     if quiet:
         return
     console = Console(stderr=True)
-    print_comparison(console, found, human)
+    print_comparison(console, found)
     say(console, *(f"written: {path}" for path in (sink.file, figure) if path is not None))

@@ -68,6 +68,8 @@ def number(value: float) -> str:
 
 
 MANY_RUNS = 6
+DOUBTFUL = 0.02
+"""Error of a sensitivity by rounding that is worth a line."""
 
 
 def print_summary(console: Console, results: Results) -> None:
@@ -162,21 +164,35 @@ def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
 
 
 def print_skipped(console: Console, results: Results | FisherResults) -> None:
-    """Say which modules asked for could not be measured, and why."""
+    """Say what was adapted to checkpoints, which modules asked for could not be measured, and why."""
+    every = [sentence for record in results.runs.values() for sentence in record.get("adapted", ())]
+    say(console, *(f"adapted: {sentence}" for sentence in dict.fromkeys(every)))
     for record in results.runs.values():
         reasons: dict[str, list[str]] = {}
         for name, why in record["skipped_layers"].items():
             reasons.setdefault(why, []).append(name)
         for why, names in reasons.items():
-            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            say(console, f"not measured ({why}): {shown}")
+            say(console, f"not measured ({why}): {_some(names)}")
         asked = record["measurement"]["estimator"]
-        if record["estimator"] != asked:
-            say(
-                console,
-                f"{record['model']} has an operation without a forward-mode derivative: "
-                f"{record['estimator']} differences were used in place of {asked}.",
-            )
+        others: dict[str, list[str]] = {}
+        for name, used in record.get("estimators", {}).items():
+            others.setdefault(used, []).append(name)
+        others.pop(asked, None)
+        if (seed := record.get("noise_seed")) is not None:
+            say(console, f"{record['model']}: its random numbers are the same for every image, seed {seed}")
+        contract = record.get("contract", {})
+        for note in contract.get("notes", []):
+            say(console, f"{record['model']}: {note}")
+        for name, error in contract.get("precision", {}).items():
+            if error is not None and error > DOUBTFUL:
+                off = f"sensitivity of {name} is off by {error:.1%} in {record['dtype']}"
+                say(console, f"{off}: use --dtype float64")
+        for used, names in others.items():
+            say(console, f"by {used} differences, for want of a forward-mode derivative: {_some(names)}")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 @contextmanager

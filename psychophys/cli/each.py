@@ -14,10 +14,11 @@ from psychophys.base.errors import PsychophysError
 from psychophys.base.types import Progress
 from psychophys.cli.display import progress_bar
 from psychophys.cli.options import Asked
-from psychophys.cli.outputs import Sink, Writable
+from psychophys.cli.outputs import Addable, Sink
 from psychophys.measurement.plan import plan
 from psychophys.observers.imports import import_modules
 from psychophys.observers.names import Job, make_jobs
+from psychophys.stimuli import Stimulus
 from psychophys.sweeps.tasks import Task
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 SOME_FAILED = 1
 
 
-class Rows(Writable, Protocol):
-    """A table that can be written and has a length."""
+class Rows(Addable, Protocol):
+    """A table that can be written or added to a file, and has a length."""
 
     def __len__(self) -> int: ...
 
@@ -39,14 +40,29 @@ Found = TypeVar("Found", bound=Rows)
 def plan_jobs(names: list[str], asked: Asked, checkpoint: str | None = None) -> list[Job]:
     """The observers that a command line asks for; modules of one's own are imported first."""
     import_modules(asked.imports)
-    return make_jobs(names, asked.weights, seed=asked.seed, checkpoint=checkpoint, dtype=asked.dtype)
+    return make_jobs(
+        names,
+        asked.weights,
+        seed=asked.seed,
+        checkpoint=checkpoint,
+        dtype=asked.dtype,
+        arithmetic=asked.arithmetic,
+        noise_seed=asked.noise_seed,
+    )
 
 
 def plan_tasks(names: list[str], asked: Asked, checkpoint: str | None = None) -> list[Task]:
     """The measurements that a command line asks for, checked before any is made."""
     jobs = plan_jobs(names, asked, checkpoint)
     measurement = plan(**asked.measurement)
+    say_unusable(measurement.stimulus, asked.quiet)
     return [Task(measurement, job, asked.device, asked.batch_size, asked.imports) for job in jobs]
+
+
+def say_unusable(stimulus: Stimulus, quiet: bool) -> None:
+    """Say which photographs are left out, if any are."""
+    if stimulus.unusable and not quiet:
+        print(f"images: {stimulus.unusable}", file=sys.stderr)
 
 
 def run_each(
@@ -58,17 +74,11 @@ def run_each(
     sink: Sink,
     show: Callable[[Console, Found], None],
     draw: Callable[[Found], Figure] | None = None,
-    kept: Sequence[Found] = (),
     quiet: bool = False,
 ) -> None:
     """Run one after the other, write after each, and show all at the end.
 
     Of several, one that fails does not stop the others; the exit code is 1 then. A lone one raises.
-
-    Parameters
-    ----------
-    kept
-        What the file holds already: it is written again, and not shown.
     """
     console = Console(stderr=True)
     parts: list[Found] = []
@@ -81,7 +91,7 @@ def run_each(
                     raise
                 print(f"error: {label(item)}: {error}", file=sys.stderr)
                 continue
-            sink.write(join([*kept, *parts]))
+            sink.keep(parts[-1], join(parts))
     if parts:
         found = join(parts)
         sink.dump(found)

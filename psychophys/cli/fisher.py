@@ -13,6 +13,7 @@ from psychophys.cli.options import (
     Asked,
     Checkpoint,
     FileFormat,
+    Force,
     Models,
     Output,
     measurement_options,
@@ -38,6 +39,7 @@ def fisher(
     ] = None,
     output: Output = "fisher.parquet",
     file_format: FileFormat = None,
+    force: Force = False,
     figure: Annotated[
         Path | None, typer.Option(help=f"Draw ellipses of two dimensions: {FIGURE_FILE}.")
     ] = None,
@@ -53,25 +55,30 @@ def fisher(
       psychophys fisher --dimensions x,y,size --values 1 --set orientation=0,45
     """
     from psychophys.base.types import Progress
-    from psychophys.cli.each import plan_jobs, run_each
+    from psychophys.cli.each import plan_jobs, run_each, say_unusable
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.matrices import print_matrices
-    from psychophys.measurement.fisher_matrix import run_fisher
+    from psychophys.measurement.again import made_again
+    from psychophys.measurement.fisher_matrix import identify_fisher, run_fisher
+    from psychophys.observers.devices import pick_device
     from psychophys.observers.load import load
+    from psychophys.observers.memory import keep_freed_memory
     from psychophys.observers.names import DEFAULT_MODEL, Job
-    from psychophys.observers.observer import pick_device
     from psychophys.plots.ellipses import check_ellipses, plot_ellipses
-    from psychophys.responses.memory import keep_freed_memory
     from psychophys.results.fisher_matrices import FisherResults
 
-    sink = Sink(output, file_format, figure)
+    sink = Sink(output, file_format, figure, force=force)
     sink.check()
-    pick_device(asked.device)
+    pick_device(asked.device, asked.dtype)
     jobs = plan_jobs(models or [DEFAULT_MODEL], asked, checkpoint)
     joint = _plan(asked, dimensions)
+    say_unusable(joint.measurement.stimulus, asked.quiet)
     if figure is not None:
         check_ellipses(len(joint.dimensions), len(jobs))
     keep_freed_memory()
+    sink.check_replacing(
+        FisherResults, lambda held: made_again(held, jobs, lambda observer: identify_fisher(joint, observer))
+    )
 
     def run_one(job: Job, advance: Progress) -> FisherResults:
         return run_fisher(joint, load(job, asked.device), batch_size=asked.batch_size, progress=advance)

@@ -9,7 +9,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import EXPERIMENTS, FIGURE_FILE, TABLE_FILE, either
-from psychophys.cli.options import Device, FileFormat, Quiet
+from psychophys.cli.options import Device, FileFormat, Force, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,7 @@ def learn(
         ),
     ] = None,
     file_format: FileFormat = None,
+    force: Force = False,
     modes: Annotated[
         Path | None,
         typer.Option(
@@ -109,8 +110,8 @@ def learn(
       psychophys measure learned --checkpoint 'weights/*-seed0-*.pth'
     """
     from psychophys.learning.experiments import EXPERIMENTS
-    from psychophys.observers.observer import pick_device
-    from psychophys.responses.memory import keep_freed_memory
+    from psychophys.observers.devices import pick_device
+    from psychophys.observers.memory import keep_freed_memory
 
     chosen = EXPERIMENTS.find(experiment)
     given: dict[str, Any] = {
@@ -127,7 +128,7 @@ def learn(
     pick_device(device)
     if output is None:
         output = f"{experiment}-quick.parquet" if quick else f"{experiment}.parquet"
-    sink = _make_sink(chosen, output, file_format, figure, modes, checkpoints)
+    sink = _make_sink(chosen, output, file_format, figure, modes, checkpoints, force)
     sink.check()
     keep_freed_memory()
     _train(experiment, chosen.plan(settings), sink, device, quiet)
@@ -145,6 +146,7 @@ def _make_sink(
     figure: Path | None,
     modes: Path | None,
     folder: Path | None,
+    force: bool,
 ) -> LearningSink:
     """Where it all goes; half-times of an experiment that has them go beside the thresholds."""
     from psychophys.cli.outputs import STANDARD_OUTPUT, LearningSink, Sink
@@ -159,7 +161,7 @@ def _make_sink(
         raise UsageError(f"--modes with experiment {experiment.name}", f"Only {having} has half-times.")
     if modes is None and experiment.has_modes and output != STANDARD_OUTPUT:
         modes = modes_beside(output)
-    return LearningSink(output, file_format, figure, modes=modes, folder=folder)
+    return LearningSink(output, file_format, figure, force=force, modes=modes, folder=folder)
 
 
 def _train(name: str, trainings: Sequence[Training], sink: LearningSink, device: str, quiet: bool) -> None:

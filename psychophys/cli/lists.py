@@ -16,7 +16,7 @@ def layers(
     model: Annotated[str, typer.Argument(help="A model as for `measure`.")],
     weights: Annotated[str, typer.Option(help="random needs no download.")] = "random",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights file; its number of classes is used.")
+        Path | None, typer.Option(help="Weights file; its numbers of classes and channels are used.")
     ] = None,
     imports: Imports = None,
 ) -> None:
@@ -46,8 +46,10 @@ def layers(
         mark = "*" if layer.name.partition("@")[0] in defaults else ""
         table.add_row(mark, layer.name, layer.kind, shape, f"{layer.n_features:,}")
     wide_console().print(table)
+    for sentence in observer.adapted:
+        print(f"adapted: {sentence}", file=sys.stderr)
     for name, why in selection.skipped.items():
-        print(f"not a layer: {name} {why}", file=sys.stderr)
+        print(f"not a layer: {name}: {why}", file=sys.stderr)
 
 
 def models(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from psychophys.cli.options import Asked, Checkpoint, FileFormat, Models, Output, measurement_options
+from psychophys.cli.options import Asked, Checkpoint, FileFormat, Force, Models, Output, measurement_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,7 @@ def measure(
     output: Output = "results.parquet",
     file_format: FileFormat = None,
     append: Annotated[bool, typer.Option("--append", help="Add to a Parquet file that is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Measure how finely every layer of a model tells stimuli apart.
 
@@ -38,17 +39,18 @@ def measure(
     """
     from psychophys.cli.each import plan_tasks, run_each
     from psychophys.cli.outputs import Sink
+    from psychophys.observers.devices import pick_device
+    from psychophys.observers.memory import keep_freed_memory
     from psychophys.observers.names import DEFAULT_MODEL
-    from psychophys.observers.observer import pick_device
-    from psychophys.responses.memory import keep_freed_memory
-    from psychophys.results.thresholds import concat
+    from psychophys.results.thresholds import Results, concat
+    from psychophys.sweeps.tasks import measured_again
 
-    sink = Sink(output, file_format, append=append)
+    sink = Sink(output, file_format, append=append, force=force)
     sink.check()
-    kept = sink.kept()
-    pick_device(asked.device)
+    pick_device(asked.device, asked.dtype)
     tasks = plan_tasks(models or [DEFAULT_MODEL], asked, checkpoint)
     keep_freed_memory()
+    sink.check_replacing(Results, lambda held: measured_again(held, tasks))
     run_each(
         tasks,
         _measure_one,
@@ -56,7 +58,6 @@ def measure(
         join=concat,
         sink=sink,
         show=_show,
-        kept=kept,
         quiet=asked.quiet,
     )
 

@@ -16,6 +16,7 @@ from psychophys.cli.names import (
     DTYPES,
     ESTIMATORS,
     NOISES,
+    PRECISIONS,
     PRESETS,
     STIMULI,
     TABLE_FILE,
@@ -40,6 +41,9 @@ Output = Annotated[str, typer.Option("--output", "-o", help=f"{TABLE_FILE}; - is
 FileFormat = Annotated[
     str | None,
     typer.Option("--format", help="parquet, csv or jsonl, whatever the name says."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what is in the output, though it is something else.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
@@ -71,6 +75,8 @@ class Asked:
     weights: list[str]
     seed: int
     dtype: str
+    arithmetic: str
+    noise_seed: int | None
     device: str
     batch_size: int | None
     imports: tuple[str, ...]
@@ -150,6 +156,17 @@ def _options(
     ] = None,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help=f"{either(DTYPES)}.")] = "float32",
+    arithmetic: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            help=f"Of products: {either(PRECISIONS)}. Others are faster on GPUs, and off by per cents.",
+        ),
+    ] = "exact",
+    noise_seed: Annotated[
+        int | None,
+        typer.Option("--seed-noise", help="Random numbers of the network, the same for every image."),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images in a forward pass; halved where memory ends.")
     ] = None,
@@ -184,7 +201,9 @@ def _options(
     }
     variants = [part.strip() for part in weights.split(",")]
     modules = tuple(str(path) for path in imports or [])
-    return Asked(measurement, variants, seed, dtype, device, batch_size, modules, quiet)
+    return Asked(
+        measurement, variants, seed, dtype, arithmetic, noise_seed, device, batch_size, modules, quiet
+    )
 
 
 def usually_asked() -> Asked:

@@ -12,8 +12,10 @@ from rich.console import Console
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.display import say
-from psychophys.learning.training import Learned, Training, make_folder, read_learned, trainings_in
+from psychophys.learning.modes import Modes
+from psychophys.learning.training import Learned, Training, make_folder, only_trainings, read_learned
 from psychophys.plots.style import check_figure, save_figure
+from psychophys.results.replacing import Found, check_replacing
 from psychophys.results.tables import FORMATS, check_output
 from psychophys.results.thresholds import Results, read
 
@@ -33,6 +35,13 @@ class Writable(Protocol):
         """Write to an open binary stream."""
 
 
+class Addable(Writable, Protocol):
+    """A table that can be added to a file, such as :class:`psychophys.results.tables.RunTable`."""
+
+    def append(self, path: str | Path) -> None:
+        """Add to a file, or begin it."""
+
+
 @dataclass(frozen=True)
 class Sink:
     """Where a table and a figure go.
@@ -42,13 +51,16 @@ class Sink:
     output
         A file, ``-`` for standard output, or None for nowhere.
     append
-        Whether results are added to those in the file.
+        Whether results are added to those in the file; None where they cannot be.
+    force
+        Whether something else in the file is replaced.
     """
 
     output: str | None
     file_format: str | None = None
     figure: Path | None = None
-    append: bool = False
+    append: bool | None = None
+    force: bool = False
 
     @property
     def file(self) -> str | None:
@@ -59,20 +71,30 @@ class Sink:
         """Refuse what cannot be written before anything is computed."""
         if self.file_format is not None and self.file_format not in FORMATS:
             raise unknown("format", self.file_format, FORMATS)
+        if self.append and self.force:
+            raise UsageError("--append and --force", "Give one: add to what is in the file, or replace it.")
         if self.file is not None:
             chosen = check_output(Path(self.file), self.file_format)
             if self.append and chosen != "parquet":
                 raise UsageError(f"--append cannot add to {chosen}", "Use a .parquet file.")
+            if self.append and Path(self.file).exists():
+                read(self.file)  # Refuses what is of another kind.
         elif self.append:
             raise UsageError("--append cannot add to standard output", "Name a file with -o.")
         if self.figure is not None:
             check_figure(self.figure)
 
-    def kept(self) -> list[Results]:
-        """What is in the file already and stays in it."""
-        if not self.append or self.file is None or not Path(self.file).exists():
-            return []
-        return [read(self.file)]
+    def check_replacing(self, table: type[Found], same: Callable[[Found], bool]) -> None:
+        """Refuse to lose what is in the file, unless all of it is about to be made again or it is forced."""
+        if self.file is not None and not self.append and not self.force:
+            check_replacing(Path(self.file), table, same, can_append=self.append is not None)
+
+    def keep(self, newest: Addable, every: Writable) -> None:
+        """Write all that there is so far, or add what is newest."""
+        if self.append and self.file is not None:
+            newest.append(self.file)
+        else:
+            self.write(every)
 
     def write(self, table: Writable) -> None:
         """Write all that there is so far; standard output waits for the end."""
@@ -93,7 +115,7 @@ class Sink:
     def say_where(self, console: Console, rows: int) -> None:
         """Say what is in which file."""
         if self.file is not None:
-            say(console, f"{rows:,} rows in {self.file}")
+            say(console, f"{rows:,} rows {'added to' if self.append else 'in'} {self.file}")
         if self.figure is not None:
             say(console, f"figure in {self.figure}")
 
@@ -129,25 +151,24 @@ class LearningSink(Sink):
         Raises
         ------
         UsageError
-            If it holds trainings that are not asked for now, and would be lost.
+            If it holds something else, or trainings that are not asked for now, which would be lost.
         """
-        if self.file is None or check_output(Path(self.file), self.file_format) != "parquet":
+        asked = {training.identifier for training in trainings}
+        self.check_replacing(Results, lambda held: only_trainings(held, asked))
+        if self.modes is not None and not self.force:
+            check_replacing(self.modes, Modes, lambda held: held.identifiers <= asked)
+        if self.file is None or not Path(self.file).exists():
             return None
-        if not Path(self.file).exists():
+        if check_output(Path(self.file), self.file_format) != "parquet":
             return None
         try:
-            found = read_learned(self.file, self.modes)
+            return read_learned(self.file, self.modes)
         except UsageError as error:
+            if self.force:
+                return None
             raise UsageError(
-                f"output {self.file!r} holds something else, or lacks its half-times",
-                "Give another --output, or remove the file.",
+                f"output {self.file!r} cannot be gone on with: {error}", "Give --force, too."
             ) from error
-        if lost := trainings_in(found.thresholds) - {training.identifier for training in trainings}:
-            raise UsageError(
-                f"output {self.file!r} holds {len(lost)} trainings that are not asked for now",
-                "Give another --output, or remove the file.",
-            )
-        return found
 
     def write_learned(self, learned: Learned) -> None:
         """Write all that there is so far."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from psychophys.base.errors import unknown
+from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.names import RANKINGS, either
-from psychophys.cli.options import ResultsPath
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from psychophys.results.thresholds import Results
@@ -19,7 +21,9 @@ TABLE, CSV = FORMATS = ("table", "csv")
 
 
 def show(
-    path: ResultsPath,
+    path: Annotated[
+        Path, typer.Argument(help="A Parquet file written by any command, or a directory of a sweep.")
+    ],
     sort: Annotated[str | None, typer.Option(help=f"Rank the runs by {either(RANKINGS)}.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show so many runs.")] = None,
     file_format: Annotated[
@@ -38,8 +42,6 @@ def show(
 
     from psychophys.cli.display import print_failures, print_ranking, wide_console
     from psychophys.cli.inputs import read_rows
-    from psychophys.cli.tables.findings import print_findings
-    from psychophys.learning.training import read_learned, trainings_in
     from psychophys.results.summary import rank
     from psychophys.sweeps.store import read_failures
 
@@ -50,27 +52,79 @@ def show(
     if failures and not list(path.glob("*.parquet")):
         print_failures(console, failures)
         return
+    ranked = file_format == CSV or sort is not None or top is not None
+    if path.is_file() and _print_other(console, path, ranked):
+        return
     results = read_rows(path)
     if file_format == CSV:
         rank(results, sort, top).to_csv(sys.stdout, index=False)
-    elif path.is_dir() or sort is not None or top is not None:
+    elif path.is_dir() or ranked:
         print_ranking(console, results, sort, top)
         print_failures(console, failures)
-    elif trainings_in(results):
-        print_findings(console, read_learned(path))
     else:
         _print_runs(console, results)
 
 
+def _print_other(console: Console, path: Path, ranked: bool) -> bool:
+    """Print a file that is of another kind than results, if it is of one; there is no ranking of it."""
+    from operator import attrgetter
+
+    import psychophys
+    from psychophys.results.kinds import look
+
+    kind = look(path).kind
+    printer = None if kind is None else _printers(path).get(kind.name)
+    if kind is None or printer is None or (ranked and kind.mark):
+        return False
+    if ranked:
+        raise UsageError(
+            f"{str(path)!r} is a {kind.called}, which has no ranking", "Leave out --sort, --top and --format."
+        )
+    printer(console, attrgetter(kind.reader)(psychophys)(path))
+    return True
+
+
+def _printers(path: Path) -> Mapping[str, Any]:
+    """What prints a file, by the name of its kind."""
+    from functools import partial
+
+    from psychophys.cli.tables.comparisons import print_comparison
+    from psychophys.cli.tables.findings import print_findings, print_modes
+    from psychophys.cli.tables.matrices import print_matrices
+    from psychophys.cli.tables.priors import print_prior
+    from psychophys.cli.tables.simulations import print_simulations
+
+    return {
+        "learning": print_findings,
+        "fisher": partial(_print_with_provenance, print_matrices),
+        "simulation": partial(_print_with_provenance, print_simulations),
+        "comparison": print_comparison,
+        "prior": partial(print_prior, file=str(path)),
+        "modes": print_modes,
+    }
+
+
 def _print_runs(console: Console, results: Results) -> None:
     """Summary, and provenance of every run."""
-    import json
-
-    from psychophys.cli.display import print_skipped, print_summary, say
+    from psychophys.cli.display import print_skipped, print_summary
 
     print_summary(console, results)
     print_skipped(console, results)
-    for identifier, record in results.runs.items():
+    _print_provenance(console, results.runs)
+
+
+def _print_with_provenance(printer: Any, console: Console, table: Any) -> None:
+    """What a command prints of its table, and provenance of every run."""
+    printer(console, table)
+    _print_provenance(console, table.runs)
+
+
+def _print_provenance(console: Console, runs: Mapping[str, Any]) -> None:
+    import json
+
+    from psychophys.cli.display import say
+
+    for identifier, record in runs.items():
         say(console, "", f"run {identifier}")
         for key, value in record.items():
             say(console, f"  {key}: {value if isinstance(value, str) else json.dumps(value)}")

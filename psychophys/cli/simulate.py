@@ -13,6 +13,7 @@ from psychophys.cli.options import (
     Asked,
     Checkpoint,
     FileFormat,
+    Force,
     Models,
     Output,
     measurement_options,
@@ -47,6 +48,7 @@ def simulate(
     trial_seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     output: Output = "simulation.parquet",
     file_format: FileFormat = None,
+    force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw psychometric functions: {FIGURE_FILE}.")] = None,
 ) -> None:
     """Simulate observers with noisy responses, and fit their thresholds beside the predicted ones.
@@ -59,14 +61,14 @@ def simulate(
       psychophys simulate --layers classifier --read-out trained --training-trials 200
     """
     from psychophys.cli.outputs import Sink
-    from psychophys.observers.observer import pick_device
-    from psychophys.responses.memory import keep_freed_memory
+    from psychophys.observers.devices import pick_device
+    from psychophys.observers.memory import keep_freed_memory
     from psychophys.simulation.trials import Procedure
 
     procedure = Procedure(task, read_out, trials, training_trials, trial_seed)
-    sink = Sink(output, file_format, figure)
+    sink = Sink(output, file_format, figure, force=force)
     sink.check()
-    pick_device(asked.device)
+    pick_device(asked.device, asked.dtype)
     if check is not None and models:
         raise UsageError(f"--check {check} and a model", "Give one: the file says which model it is of.")
     if check is not None and checkpoint is not None:
@@ -81,16 +83,25 @@ def simulate(
 def _simulate_models(
     models: list[str] | None, checkpoint: str | None, asked: Asked, procedure: Procedure, sink: Sink
 ) -> None:
+    from functools import partial
+
     from psychophys.cli.each import plan_tasks
+    from psychophys.measurement.again import made_again
+    from psychophys.measurement.record import identify
     from psychophys.observers.load import load
     from psychophys.observers.names import DEFAULT_MODEL
     from psychophys.simulation.run import run_simulation
+    from psychophys.simulation.table import Simulations
     from psychophys.sweeps.tasks import Task
 
     every = plan_tasks(models or [DEFAULT_MODEL], asked, checkpoint)
     tasks = list({task.job: task for task in every}.values())
     procedure.check(tasks[0].measurement)
     _refuse_figure_of_several(sink, len(tasks))
+    jobs, name = [task.job for task in tasks], partial(identify, tasks[0].measurement)
+    sink.check_replacing(
+        Simulations, lambda held: held.is_by(procedure.record) and made_again(held, jobs, name)
+    )
 
     def run_one(task: Task, advance: Progress) -> Simulations:
         observer = load(task.job, task.device)
@@ -104,7 +115,8 @@ def _simulate_models(
 def _simulate_file(path: Path, asked: Asked, procedure: Procedure, sink: Sink) -> None:
     from psychophys.cli.inputs import read_rows
     from psychophys.results.thresholds import Results
-    from psychophys.simulation.check import check_results
+    from psychophys.simulation.check import check_results, checked_again
+    from psychophys.simulation.table import Simulations
 
     _refuse_what_the_file_says(asked)
     values = asked.measurement["values"]
@@ -114,12 +126,14 @@ def _simulate_file(path: Path, asked: Asked, procedure: Procedure, sink: Sink) -
         )
     results = read_rows(path)
     _refuse_figure_of_several(sink, len(results.runs))
+    layers = asked.measurement["layers"]
+    sink.check_replacing(Simulations, lambda held: checked_again(held, results, procedure, layers, values))
 
     def run_one(results: Results, advance: Progress) -> Simulations:
         return check_results(
             results,
             procedure=procedure,
-            layers=asked.measurement["layers"],
+            layers=layers,
             values=values,
             batch_size=asked.batch_size,
             device=asked.device,
@@ -165,8 +179,8 @@ def _refuse_what_the_file_says(asked: Asked) -> None:
     given = [k for k, v in asked.measurement.items() if k not in free and v != usual.measurement[k]]
     if (asked.weights, asked.seed) != (usual.weights, usual.seed):
         given.append("weights")
-    if asked.dtype != usual.dtype:
-        given.append("dtype")
+    of_observer = ("dtype", "arithmetic", "noise_seed")
+    given += [name for name in of_observer if getattr(asked, name) != getattr(usual, name)]
     if given:
         raise UsageError(
             f"--check with another {' and '.join(name.replace('_', ' ') for name in given)}",

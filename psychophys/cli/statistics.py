@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from psychophys.cli.options import Device, FileFormat, Output, Quiet
+from psychophys.cli.options import Device, FileFormat, Force, Output, Quiet
 
 
 def statistics(
@@ -16,6 +16,7 @@ def statistics(
     ],
     output: Output = "prior.parquet",
     file_format: FileFormat = None,
+    force: Force = False,
     rotate: Annotated[
         float, typer.Option(help="Turn every image first, by degrees counter-clockwise: a control.")
     ] = 0.0,
@@ -38,13 +39,15 @@ def statistics(
     from psychophys.cli.display import progress_bar
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.priors import print_prior
-    from psychophys.comparison.priors.counting import image_statistics
-    from psychophys.observers.observer import pick_device
-    from psychophys.responses.memory import keep_freed_memory
+    from psychophys.comparison.priors import Prior
+    from psychophys.comparison.priors.counting import counted_again, image_statistics
+    from psychophys.observers.devices import pick_device
+    from psychophys.observers.memory import keep_freed_memory
     from psychophys.results.tables import check_output
 
-    sink = Sink(output, file_format)
+    sink = Sink(output, file_format, force=force)
     sink.check()
+    sink.check_replacing(Prior, lambda held: counted_again(held, images, rotate, seed))
     partial = None if sink.file is None else Path(f"{sink.file}.partial")
     if partial is not None:
         check_output(partial, "parquet")

@@ -108,8 +108,8 @@ def _choose_engine(
     name: str, device: str, jobs: int | None, timeout: float | None, address: str | None, cpus: int
 ) -> Engine:
     """The engine of that name; :class:`UsageError` for options that it cannot keep."""
-    from psychophys.observers.observer import pick_device
-    from psychophys.responses.memory import keep_freed_memory
+    from psychophys.observers.devices import pick_device
+    from psychophys.observers.memory import keep_freed_memory
     from psychophys.sweeps.engines import ENGINES, Processes, Ray, Serial
 
     if name not in ENGINES:

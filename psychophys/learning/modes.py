@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from psychophys.results.kinds import KINDS
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
 COLUMNS = (
@@ -34,10 +35,8 @@ class Modes(RunTable):
     """
 
     columns = COLUMNS
-    key = b"psychophys_modes"
+    kind = KINDS["modes"]
     version = 1
-    kind = "file of modes"
-    command = "psychophys learn linear"
     kept = "trainings"
     identifier = "training_id"
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,9 @@ from psychophys.base.types import Progress
 from psychophys.learning.modes import Modes, read_modes
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
+from psychophys.observers.devices import pick_device
 from psychophys.observers.learned import Described, save_learned
 from psychophys.observers.load import observe_learned
-from psychophys.observers.observer import pick_device
 from psychophys.results.tables import check_output
 from psychophys.results.thresholds import Results, concat, read
 
@@ -198,6 +198,7 @@ def make_folder(folder: Path) -> None:
 
 def _learn(training: Training, device: torch.device, folder: Path | None, advance: Advance) -> Learned:
     started, parts = time.perf_counter(), []
+    known: dict[str, Any] = {}
     going = training.train(device, advance)
     while True:
         try:
@@ -205,7 +206,7 @@ def _learn(training: Training, device: torch.device, folder: Path | None, advanc
         except StopIteration as end:
             half_times = end.value
             break
-        parts.append(_measure(training, snapshot, device, folder, started))
+        parts.append(_measure(training, snapshot, device, folder, started, known))
     modes = Modes.join([])
     if half_times is not None:
         name = training.identifier
@@ -216,9 +217,20 @@ def _learn(training: Training, device: torch.device, folder: Path | None, advanc
 
 
 def _measure(
-    training: Training, snapshot: Snapshot, device: torch.device, folder: Path | None, started: float
+    training: Training,
+    snapshot: Snapshot,
+    device: torch.device,
+    folder: Path | None,
+    started: float,
+    known: dict[str, Any],
 ) -> Results:
-    """Thresholds at one checkpoint, whose weights are written first where they are wanted."""
+    """Thresholds at one checkpoint, whose weights are written first where they are wanted.
+
+    Parameters
+    ----------
+    known
+        What was found out about the network at an earlier checkpoint: it is the same but for its weights.
+    """
     described, network = snapshot.described, snapshot.network
     finite = all(bool(torch.isfinite(weight).all()) for weight in network.parameters())
     if not (finite and all(map(math.isfinite, snapshot.notes.values()))):
@@ -234,12 +246,15 @@ def _measure(
         checkpoint=None if path is None else str(path),
         device=device,
     )
+    observer.known.update(known)
     record = {**training.record, **snapshot.notes, "seconds": round(time.perf_counter() - started, 3)}
     parts = []
     for each in training.measurements:
         part = run(each, observer, batch_size=BATCH)
         added = {"training": training.identifier, "learning": record, "has_modes": training.has_modes}
         parts.append(Results(part.table, {name: {**one, **added} for name, one in part.runs.items()}))
+    if observer.faultless:
+        known.update(observer.known)
     return concat(parts)
 
 
@@ -292,8 +307,10 @@ def read_learned(path: str | Path, modes: str | Path | None = None) -> Learned:
     thresholds = read(path)
     names = {str(one["learning"]["experiment"]) for one in thresholds.runs.values() if "learning" in one}
     if len(names) != 1:
+        what = "of several experiments" if names else f"a {Results.kind.called}"
         raise UsageError(
-            f"{str(path)!r} is not of one experiment", "Give a Parquet file written by `psychophys learn`."
+            f"{str(path)!r} is {what}, not of one experiment",
+            f"{Results.kind.readers}. Give a Parquet file written by `psychophys learn`.",
         )
     (name,) = names
     needed = any(one.get("has_modes") for one in thresholds.runs.values())
@@ -304,6 +321,11 @@ def read_learned(path: str | Path, modes: str | Path | None = None) -> Learned:
 def trainings_in(results: Results) -> set[str]:
     """Identifiers of the trainings whose thresholds are there."""
     return {str(one["training"]) for one in results.runs.values() if "training" in one}
+
+
+def only_trainings(results: Results, identifiers: Collection[str]) -> bool:
+    """Whether there are thresholds of these trainings and of nothing else."""
+    return all(results.runs.get(name, {}).get("training") in identifiers for name in results.identifiers)
 
 
 def modes_beside(path: str | Path) -> Path:
@@ -328,9 +350,14 @@ def spread_steps(first: float, last: int, count: int) -> tuple[int, ...]:
 def drawing(seed: int) -> Iterator[None]:
     """Draw torch's random numbers from a seed; the caller's random state stays as it is."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+    metal = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    try:
+        with torch.random.fork_rng(devices=devices, device_type="cuda"):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        if metal is not None:
+            torch.mps.set_rng_state(metal)
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:

@@ -12,9 +12,9 @@ from psychophys.measurement.blocks import present
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Span, Sums
 from psychophys.observers.layers import Layer
+from psychophys.observers.memory import out_of_memory, release_freed_memory
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import Estimator, get_estimator
-from psychophys.responses.memory import out_of_memory, release_freed_memory
 from psychophys.responses.single import NoForwardDerivativeError
 
 CPU_BATCH, GPU_BATCH = 8, 64
@@ -54,7 +54,7 @@ def run_blocks(
     """
     check_batch(batch_size)
     estimator = measurement.estimator
-    size = largest = batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+    size = largest = batch_size or usual_batch(device)
     n_samples, n_values = len(measurement.samples), len(measurement.values)
     total = n_samples * n_values
     done = 0
@@ -83,6 +83,11 @@ def run_blocks(
     if size < largest:
         release_freed_memory(device)
     return estimator
+
+
+def usual_batch(device: torch.device) -> int:
+    """Images in one forward pass where nothing is said."""
+    return CPU_BATCH if device.type == "cpu" else GPU_BATCH
 
 
 def check_batch(batch_size: int | None) -> None:

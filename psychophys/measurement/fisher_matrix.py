@@ -15,22 +15,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from psychophys.base.errors import PsychophysError, UsageError
+from psychophys.base.errors import UsageError
 from psychophys.base.types import Array, Progress
 from psychophys.measurement.batches import run_blocks
 from psychophys.measurement.blocks import block_parameters
 from psychophys.measurement.measure import enter, takes_options
 from psychophys.measurement.options import StimulusOptions
 from psychophys.measurement.plan import plan
-from psychophys.measurement.record import about, failure, identify, provenance
+from psychophys.measurement.record import about, identify, measuring, provenance
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Span
+from psychophys.measurement.ways import Ways, find_ways, in_turn
 from psychophys.noise.information import divided, squared_norm
 from psychophys.noise.models import NOISE
-from psychophys.observers.layers import Layer, select_layers
+from psychophys.observers.layers import Layer
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import ESTIMATORS, Estimator
+from psychophys.responses.presentation import fetched
 from psychophys.results.fisher_algebra import (
     correlations,
     pairs,
@@ -54,6 +56,8 @@ class Joint:
 
     measurement: Measurement
     dimensions: tuple[str, ...]
+    finer: float = 1.0
+    """By which the other parameters' steps are smaller than usual."""
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -75,7 +79,8 @@ class Joint:
     def steps(self) -> tuple[float, ...]:
         """Half-widths of central differences: the measurement's, and those of the other parameters."""
         stimulus = self.measurement.stimulus
-        return (self.measurement.step, *(stimulus.dimension(name).step for name in self.dimensions[1:]))
+        others = (stimulus.dimension(name).step / self.finer for name in self.dimensions[1:])
+        return (self.measurement.step, *others)
 
     def averaged(self, numbers: Array) -> Array:
         """Mean over the nuisance samples at every point: (samples, values, ...) -> (points, ...)."""
@@ -182,6 +187,12 @@ def _check(measurement: Measurement) -> None:
         )
 
 
+def identify_fisher(joint: Joint, observer: Observer) -> str:
+    """The run id of a Fisher matrix of this observer."""
+    text = json.dumps([identify(joint.measurement, observer), *joint.dimensions])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def run_fisher(
     joint: Joint, observer: Observer, *, batch_size: int | None = None, progress: Progress | None = None
 ) -> FisherResults:
@@ -189,27 +200,47 @@ def run_fisher(
     measurement = joint.measurement
     measurement.check_size(min(observer.input_size))
     started = time.perf_counter()
-    try:
-        selection = select_layers(observer, measurement.layers)
-        sums = _Sums(joint, observer, selection.layers)
-        estimator = run_blocks(
-            measurement, observer.device, sums.add, batch_size, progress, len(joint.dimensions)
-        )
-    except PsychophysError:
-        raise
-    except Exception as error:
-        raise failure(error, observer) from error
-    text = json.dumps([identify(measurement, observer), *joint.dimensions])
-    identifier = hashlib.sha256(text.encode()).hexdigest()[:16]
+    with measuring(observer):
+        ways = find_ways(measurement, observer)
+        by_layer, estimators = _gather(joint, ways, batch_size, progress)
+    identifier = identify_fisher(joint, observer)
     tolerance = SINGULAR * torch.finfo(observer.dtype).eps
     rows = []
-    for layer in selection.layers:
+    for layer in ways.layers:
         shared = about(measurement, observer, layer, identifier)
-        shared |= {"n_samples": joint.n_samples, "estimator": estimator.name}
-        rows += [{**shared, **row} for row in _rows(joint, *sums.matrices(layer), tolerance)]
-    record = provenance(measurement, observer, selection, estimator, time.perf_counter() - started)
+        shared |= {"n_samples": joint.n_samples, "estimator": estimators[layer.name]}
+        found = _rows(joint, *by_layer[layer.name].matrices(layer), tolerance)
+        if layer.name in ways.jumping:
+            found = [_without_derivative(row, exact=measurement.estimator.exact) for row in found]
+        rows += [{**shared, **row} for row in found]
+    record = provenance(measurement, observer, ways.selection, time.perf_counter() - started)
+    record |= ways.record(estimators)
     record |= {"dimensions": list(joint.dimensions), "units": list(joint.units)}
     return FisherResults.from_rows(rows, {identifier: record})
+
+
+def _gather(
+    joint: Joint, ways: Ways, batch_size: int | None, progress: Progress | None
+) -> tuple[dict[str, _Sums], dict[str, str]]:
+    """Show every layer every block, each in its way; return what was kept and the estimators, by layer."""
+    kept: dict[str, _Sums] = {}
+    used: dict[str, str] = {}
+    for way, advance in in_turn(ways, progress):
+        own = replace(joint, measurement=way.of(joint.measurement), finer=way.finer)
+        sums = _Sums(own, way.observer, way.layers)
+        estimator = run_blocks(
+            own.measurement, way.observer.device, sums.add, batch_size, advance, len(joint.dimensions)
+        )
+        kept |= {layer.name: sums for layer in way.layers}
+        used |= {layer.name: estimator.name for layer in way.layers}
+    return kept, used
+
+
+def _without_derivative(row: dict[str, Any], *, exact: bool) -> dict[str, Any]:
+    """The row of a layer whose differences go with the step."""
+    numbers = ("fisher_information", "correlation", "threshold_alone", "threshold_joint")
+    nothing = {name: np.nan for name in numbers if exact and row[name] is not None}
+    return {**row, **nothing, "status": "not_differentiable"}
 
 
 class _Sums:
@@ -240,6 +271,7 @@ class _Sums:
         fixed = block_parameters(measurement, observer, samples, grid)
         points = [_column(fixed[name], grid) for name in dimensions]
         found: dict[str, list[tuple[Tensor, Tensor]]] = {layer.name: [] for layer in self.layers}
+        least: list[Tensor] = []
 
         def draw(shown: Sequence[Tensor]) -> Tensor:
             moved = dict(zip(dimensions, shown, strict=True))
@@ -247,15 +279,20 @@ class _Sums:
 
         def receive(name: str, response: Tensor, tangents: Tensor) -> None:
             if name in found:
-                found[name].append((squared_norm(response), setting.products(response, tangents)))
+                found[name].append((squared_norm(response), setting.products(response, tangents, least)))
 
         assert estimator.several is not None  # Checked when it was planned.
         widths = np.array(estimator.several(observer, self.layers, draw, points, self.joint.steps, receive))
         scale = np.array([widths[i] * widths[j] for i, j in pairs(len(dimensions))])
+        numbers = {("least", str(place)): part for place, part in enumerate(least)}
         for name, parts in found.items():
-            norms, j = (torch.cat(part).cpu().double().numpy() for part in zip(*parts, strict=True))
-            self.response[name][block] = norms.reshape(grid.shape)
-            self.products[name][block] = j.reshape(*grid.shape, -1) / scale
+            norms, j = zip(*parts, strict=True)
+            numbers |= {("response", name): torch.cat(norms), ("products", name): torch.cat(j)}
+        arrays = fetched(numbers)
+        setting.check_least([part for (what, _), part in arrays.items() if what == "least"])
+        for name in found:
+            self.response[name][block] = arrays["response", name].reshape(grid.shape)
+            self.products[name][block] = arrays["products", name].reshape(*grid.shape, -1) / scale
 
     def matrices(self, layer: Layer) -> tuple[Array, bool]:
         """J of a layer at every point, (points, n, n), and whether all responses were finite."""

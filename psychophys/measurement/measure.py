@@ -7,15 +7,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from psychophys.base.errors import UsageError
+import torch
+
+from psychophys.base.errors import UsageError, unknown
 from psychophys.base.types import Progress
 from psychophys.measurement.batches import check_batch
 from psychophys.measurement.options import Options
 from psychophys.measurement.plan import plan
 from psychophys.measurement.run import run
+from psychophys.observers.devices import DTYPES, check_numbers, pick_device
 from psychophys.observers.load import load_observer
 from psychophys.observers.names import DEFAULT_MODEL
-from psychophys.observers.observer import Observer, pick_device
+from psychophys.observers.observer import Observer
 from psychophys.results.thresholds import Results
 from psychophys.stimuli import Stimulus
 
@@ -99,9 +102,30 @@ def enter(
     planned = planner(**{name: value for name, value in options.items() if name not in observing})
     check_batch(batch_size)
     if isinstance(model, Observer):
-        return planned, model
-    device = pick_device(observing.pop("device", "auto"))
+        return planned, _as_asked(model, observing)
+    device = pick_device(observing.pop("device", "auto"), str(observing.get("dtype", "float32")))
     return planned, load_observer(model, device=device, **observing)
+
+
+def _as_asked(observer: Observer, options: dict[str, Any]) -> Observer:
+    """An observer that is given with options of a model that is named: float64 alone can be had of it."""
+    dtype = str(options.pop("dtype", observer.dtype)).removeprefix("torch.")
+    own = {"weights": observer.weights, "seed": observer.seed, "checkpoint": observer.checkpoint}
+    own |= {"device": str(observer.device), "arithmetic": observer.arithmetic.name}
+    own |= {"noise_seed": observer.noise_seed}
+    for name, value in options.items():
+        if value not in (own[name], None, "auto"):
+            raise UsageError(
+                f"{name} {value} with an observer, which has its own", "Give it to psychophys.Observer."
+            )
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    if DTYPES[dtype] == observer.dtype:
+        return observer
+    if DTYPES[dtype] != torch.float64:
+        raise UsageError(f"dtype {dtype} with an observer of float64", "Give it to psychophys.Observer.")
+    check_numbers(observer.device, torch.float64)
+    return observer.double()
 
 
 @takes_options()

@@ -20,6 +20,8 @@ class ObserverOptions(TypedDict, total=False):
     checkpoint: str | Path | None
     device: str
     dtype: str
+    arithmetic: str
+    noise_seed: int | None
 
 
 class Options(ObserverOptions, total=False):

@@ -71,7 +71,8 @@ def plan(
     preset
         Name of a published experiment whose settings replace the defaults.
     images
-        Photographs of your own for the stimuli ``image`` and ``image-band``: folders, archives, files.
+        Photographs of your own for the stimuli ``image`` and ``image-band``: folders, archives, files. Those
+        that cannot be used are left out; the stimulus says which (``unusable``).
 
     Raises
     ------

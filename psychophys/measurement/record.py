@@ -6,24 +6,37 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from psychophys.base.errors import MeasurementError
+from psychophys.base.errors import MeasurementError, PsychophysError
 from psychophys.measurement.spec import Measurement, run_id
+from psychophys.observers.arithmetic import computing
 from psychophys.observers.layers import Layer, Selection
+from psychophys.observers.memory import out_of_memory
 from psychophys.observers.observer import Observer
-from psychophys.responses.estimators import Estimator
-from psychophys.responses.memory import out_of_memory
 from psychophys.stimuli import Stimulus
 
 PACKAGES = ("psychophys", "torch", "timm", "numpy", "pyarrow")
 
 
-def failure(error: Exception, observer: Observer) -> MeasurementError:
+@contextmanager
+def measuring(observer: Observer) -> Iterator[None]:
+    """Compute in the observer's arithmetic; what a library below raises becomes an error of one line."""
+    try:
+        with computing(observer.arithmetic):
+            yield
+    except PsychophysError:
+        raise
+    except Exception as error:
+        raise _failure(error, observer) from error
+
+
+def _failure(error: Exception, observer: Observer) -> MeasurementError:
     """The error to show for one that a library below raised."""
     if out_of_memory(error):
         height, width = observer.input_size
@@ -48,6 +61,10 @@ def identify(measurement: Measurement, observer: Observer) -> str:
         "std": list(observer.std),
         "dtype": str(observer.dtype),
     }
+    if not observer.arithmetic.exact:
+        identity["arithmetic"] = observer.arithmetic.name
+    if observer.noise_seed is not None:
+        identity["noise_seed"] = observer.noise_seed
     if observer.checkpoint is not None or observer.step is not None:
         # Two steps may hold the same weights: they are still two points of a training run.
         identity |= {"checkpoint": observer.checkpoint, "step": observer.step}
@@ -76,7 +93,7 @@ def about(measurement: Measurement, observer: Observer, layer: Layer, identifier
 
 
 def provenance(
-    measurement: Measurement, observer: Observer, selection: Selection, estimator: Estimator, seconds: float
+    measurement: Measurement, observer: Observer, selection: Selection, seconds: float
 ) -> dict[str, Any]:
     """All that is needed to make a measurement again."""
     device = str(observer.device)
@@ -88,16 +105,19 @@ def provenance(
         "seed": observer.seed,
         "source": observer.source,
         "sha256": observer.sha256,
+        "adapted": list(observer.adapted),
         "pretrained_cfg": _plain_cfg(observer.pretrained_cfg),
         "input_size": list(observer.input_size),
         "mean": list(observer.mean),
         "std": list(observer.std),
         "measurement": measurement.as_dict(),
         "images": _own_images(measurement.stimulus),
-        "estimator": estimator.name,
+        **({"unusable_images": measurement.stimulus.unusable} if measurement.stimulus.unusable else {}),
         "skipped_layers": selection.skipped,
         "device": device,
         "dtype": str(observer.dtype).removeprefix("torch."),
+        "arithmetic": observer.arithmetic.name,
+        "noise_seed": observer.noise_seed,
         "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "seconds": round(seconds, 3),

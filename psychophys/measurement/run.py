@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from psychophys.base.errors import PsychophysError
 from psychophys.base.types import Progress
-from psychophys.measurement.batches import accumulate
-from psychophys.measurement.record import about, failure, identify, provenance
+from psychophys.measurement.record import about, identify, measuring, provenance
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Sums
 from psychophys.measurement.thresholds import Done
-from psychophys.observers.layers import select_layers
+from psychophys.measurement.ways import Ways, confirm, find_ways, gather
 from psychophys.observers.observer import Observer
-from psychophys.responses.estimators import Estimator
 from psychophys.results.thresholds import Results
 
 
@@ -32,23 +29,22 @@ def run(
     """Measure an observer as planned: see :func:`measure`."""
     measurement.check_size(min(observer.input_size))
     started = time.perf_counter()
-    try:
-        selection = select_layers(observer, measurement.layers)
+    with measuring(observer):
+        ways = find_ways(measurement, observer)
         n_samples = len(measurement.nuisance_groups()[0])
-        measurement.noise.method.check_layers(measurement.noise_options, selection.layers, n_samples)
-        sums, estimator = accumulate(measurement, observer, selection.layers, batch_size, progress)
-        done = Done(measurement, selection.layers, sums)
+        measurement.noise.method.check_layers(measurement.noise_options, ways.layers, n_samples)
+        sums, estimators = gather(measurement, ways, batch_size, progress)
+        done = Done(measurement, ways.layers, sums, ways.jumping)
         while not done.precise and (larger := done.measurement.enlarged()) is not None:
-            sums = _extend(done, larger, observer, estimator, batch_size, progress)
-            done = Done(larger, selection.layers, sums)
-    except PsychophysError:
-        raise
-    except Exception as error:
-        raise failure(error, observer) from error
+            sums = _extend(done, larger, ways, batch_size, progress)
+            done = replace(done, measurement=larger, sums=sums)
+        ways = confirm(done.measurement, ways, done.sums)
+        done = replace(done, layers=ways.layers)
     identifier = identify(measurement, observer)
     seconds = time.perf_counter() - started
-    rows = _rows(done, observer, estimator, identifier)
-    record = provenance(done.measurement, observer, selection, estimator, seconds)
+    rows = _rows(done, observer, estimators, identifier)
+    record = provenance(done.measurement, observer, ways.selection, seconds)
+    record |= ways.record(estimators)
     record |= {"indices": done.indices, "halves_error": done.halves_error}
     return Results.from_rows(rows, {identifier: record})
 
@@ -56,8 +52,7 @@ def run(
 def _extend(
     done: Done,
     larger: Measurement,
-    observer: Observer,
-    estimator: Estimator,
+    ways: Ways,
     batch_size: int | None,
     progress: Progress | None,
 ) -> Sums:
@@ -65,8 +60,8 @@ def _extend(
     (name,) = (n for n, values in larger.parameters.items() if done.measurement.parameters[n] != values)
     old, every = done.measurement.parameters[name], larger.parameters[name]
     fresh = tuple(value for value in every if not np.isclose(value, old).any())
-    part = replace(larger, parameters={**larger.parameters, name: fresh}, estimator=estimator)
-    added, _ = accumulate(part, observer, done.layers, batch_size, progress)
+    part = replace(larger, parameters={**larger.parameters, name: fresh})
+    added, _ = gather(part, ways, batch_size, progress)
     known = [*done.measurement.samples, *part.samples]
     place = {_key(sample): row for row, sample in enumerate(known)}
     return done.sums.extended(added, [place[_key(sample)] for sample in larger.samples])
@@ -76,14 +71,17 @@ def _key(sample: Mapping[str, float]) -> tuple[float, ...]:
     return tuple(round(value, 9) for value in sample.values())
 
 
-def _rows(done: Done, observer: Observer, estimator: Estimator, identifier: str) -> list[dict[str, Any]]:
-    shared = {
-        "dimension": done.measurement.dimension,
-        "unit": done.measurement.unit,
-        "estimator": estimator.name,
-    }
+def _rows(
+    done: Done, observer: Observer, estimators: Mapping[str, str], identifier: str
+) -> list[dict[str, Any]]:
+    shared = {"dimension": done.measurement.dimension, "unit": done.measurement.unit}
     return [
-        {**about(done.measurement, observer, layer, identifier), **shared, **numbers}
+        {
+            **about(done.measurement, observer, layer, identifier),
+            **shared,
+            "estimator": estimators[layer.name],
+            **numbers,
+        }
         for layer in done.layers
         for numbers in done.rows(layer)
     ]

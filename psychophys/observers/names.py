@@ -11,9 +11,10 @@ from pathlib import Path
 import timm
 
 from psychophys.base.errors import UsageError, unknown
+from psychophys.observers.arithmetic import ARITHMETIC
 from psychophys.observers.checkpoints import find_checkpoints
+from psychophys.observers.devices import DTYPES
 from psychophys.observers.learned import is_learned
-from psychophys.observers.observer import DTYPES
 
 DEFAULT_MODEL = "tf_efficientnet_lite0"
 WEIGHTS = ("pretrained", "random", "shuffled")
@@ -35,14 +36,18 @@ class Job:
     seed: int = 0
     checkpoint: str | None = None
     dtype: str = "float32"
+    arithmetic: str = "exact"
+    noise_seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.weights not in WEIGHTS:
             raise unknown("weights", self.weights, WEIGHTS)
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
-        if not -(2**63) <= self.seed < 2**63:
-            raise UsageError(f"seed {self.seed} cannot be used", "Give an integer of 64 bits, such as 0.")
+        ARITHMETIC.find(self.arithmetic)
+        for seed in (self.seed, self.noise_seed or 0):
+            if not -(2**63) <= seed < 2**63:
+                raise UsageError(f"seed {seed} cannot be used", "Give an integer of 64 bits, such as 0.")
         if self.weights == "random" and self.checkpoint is not None:
             raise UsageError(
                 f"random weights and checkpoint {self.checkpoint} exclude each other", "Give one."
@@ -67,6 +72,8 @@ def make_jobs(
     seed: int = 0,
     checkpoint: str | Path | None = None,
     dtype: str = "float32",
+    arithmetic: str = "exact",
+    noise_seed: int | None = None,
 ) -> list[Job]:
     """Every model with every weights variant and every checkpoint.
 
@@ -82,7 +89,10 @@ def make_jobs(
     """
     files = [None] if checkpoint is None else find_checkpoints(checkpoint)
     return [
-        Job(model, variant, seed, file, dtype) for model in models for variant in weights for file in files
+        Job(model, variant, seed, file, dtype, arithmetic, noise_seed)
+        for model in models
+        for variant in weights
+        for file in files
     ]
 
 

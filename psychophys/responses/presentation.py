@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +13,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from psychophys.base.types import Array
-from psychophys.observers.layers import Layer
+from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import Estimator
 from psychophys.responses.single import Block, ReceiveChange, Render
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,20 @@ class Presentation:
         block = Block(self.values, self.n_samples, self.step)
         return self.estimator.single(self.observer, self.layers, self.render, block, receive_wanted)
 
+    def squares(self) -> dict[str, Array]:
+        """Squared norms of the layers' responses to the images, (S * K,), without a derivative."""
+        found: dict[str, Tensor] = {}
+        wanted = {layer.name for layer in self.layers}
+        grid = self.values.repeat(self.n_samples, 1)
+
+        def receive(name: str, output: Tensor) -> None:
+            if name in wanted:
+                found[name] = torch.linalg.vector_norm(output.reshape(grid.numel(), -1), dim=1).square()
+
+        with torch.no_grad(), recording(self.observer.model, module_names(self.layers), receive):
+            self.observer.model(self.observer.preprocess(self.render(grid)))
+        return fetched(found)
+
     def images(self) -> tuple[Tensor, Tensor]:
         """The images and their exact derivatives by the value: (S * K, 3, H, W) each."""
         grid = self.values.repeat(self.n_samples, 1)
@@ -85,6 +102,18 @@ class Presentation:
             # Images of one value in all channels are views: what follows needs their own memory.
             return images.contiguous(), tangent.contiguous()
 
-    def table(self, numbers: Tensor) -> Array:
-        """One number for each image, as a table of samples and values: (S * K,) to (S, K)."""
-        return np.asarray(numbers.cpu().double().reshape(self.shape).numpy())
+    def tables(self, numbers: Mapping[Name, Tensor]) -> dict[Name, Array]:
+        """One number for each image, as tables of samples and values: (S * K,) to (S, K)."""
+        return {name: found.reshape(self.shape) for name, found in fetched(numbers).items()}
+
+
+def fetched(tensors: Mapping[Name, Tensor]) -> dict[Name, Array]:
+    """Copies on the host, in double precision; one transfer for all, as each makes the host wait."""
+    found: dict[Name, Array] = {}
+    for device in dict.fromkeys(tensor.device for tensor in tensors.values()):
+        here = {name: tensor for name, tensor in tensors.items() if tensor.device == device}
+        whole = torch.cat([tensor.detach().flatten() for tensor in here.values()]).cpu().double().numpy()
+        ends = np.cumsum([tensor.numel() for tensor in here.values()])[:-1]
+        for (name, tensor), part in zip(here.items(), np.split(whole, ends), strict=True):
+            found[name] = part.reshape(tuple(tensor.shape))
+    return {name: found[name] for name in tensors}

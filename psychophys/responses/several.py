@@ -18,10 +18,10 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from psychophys.base.errors import PsychophysError
+from psychophys.observers.fast_rules import FastRules
 from psychophys.observers.layers import Layer, module_names, recording
+from psychophys.observers.memory import out_of_memory
 from psychophys.observers.observer import Observer
-from psychophys.responses.fast_rules import FastRules
-from psychophys.responses.memory import out_of_memory
 from psychophys.responses.single import NoForwardDerivativeError, spans
 
 DrawPoints = Callable[[Sequence[Tensor]], Tensor]

@@ -18,9 +18,9 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from psychophys.base.errors import MeasurementError
+from psychophys.observers.fast_rules import FastRules
 from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
-from psychophys.responses.fast_rules import FastRules
 
 Render = Callable[[Tensor], Tensor]
 """``values -> images``: shape (S, K) for S samples of K values to (S * K, 3, H, W)."""

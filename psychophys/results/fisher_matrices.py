@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psychophys.base.types import Array
 from psychophys.results.fisher_algebra import correlations, hardest_change, pairs, symmetric
+from psychophys.results.kinds import KINDS
 from psychophys.results.shared_columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
@@ -37,7 +38,8 @@ COLUMNS = (
         TEXT,
         "",
         "ok; singular (the dimensions cannot be told apart); insensitive (does not depend on one of them); "
-        "not_finite; another word: the noise is not for such responses (poisson: negative)",
+        "not_finite; not_differentiable (differences go with the step); another word: the noise is not for "
+        "such responses (poisson: negative)",
     ),
 )
 _SHARED = [column.name for column in LAYER_COLUMNS if column.name != "n_features"]
@@ -55,10 +57,8 @@ class FisherResults(RunTable):
     """
 
     columns = COLUMNS
-    key = b"psychophys_fisher"
+    kind = KINDS["fisher"]
     version = 1
-    kind = "file of Fisher matrices"
-    command = "psychophys fisher"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from psychophys.base.errors import UsageError
-from psychophys.base.files import write_atomically
+from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
+from psychophys.base.files import locked, write_atomically
+from psychophys.results.kinds import UNREADABLE, Kind, refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +34,10 @@ class Column:
     meaning: str
 
 
+MOST_NAMED = 3
+"""Models in a summary."""
 TEXT, NUMBER, COUNT = pa.string(), pa.float64(), pa.int64()
 """Types of columns."""
-UNREADABLE = (pa.ArrowException, KeyError, TypeError, ValueError, OSError, AttributeError)
-"""What a file raises that is damaged or of something else."""
 
 
 class Table:
@@ -55,22 +56,23 @@ class Table:
     ----------
     columns
         The declaration, from which ``schema`` follows.
+    kind
+        Of its files.
     key
-        Under which a Parquet file keeps ``meta``.
+        Under which a Parquet file keeps ``meta``: the kind's.
     version
         Of the columns and of what ``meta`` holds.
-    kind, command
-        What a file of it is called, and the command that writes one.
     """
 
     columns: ClassVar[tuple[Column, ...]] = ()
     schema: ClassVar[pa.Schema]
+    kind: ClassVar[Kind]
     key: ClassVar[bytes]
     version: ClassVar[int]
-    kind: ClassVar[str]
-    command: ClassVar[str]
 
     def __init_subclass__(cls) -> None:
+        if "kind" in vars(cls):
+            cls.key = cls.kind.key
         cls.schema = pa.schema([(column.name, column.type) for column in cls.columns])
 
     def __init__(self, table: pa.Table, meta: Mapping[str, Any]) -> None:
@@ -103,22 +105,23 @@ class Table:
         return pa.Table.from_pylist(list(rows), schema=cls.schema)
 
     @classmethod
-    def load(cls, path: Path, remedy: str = "") -> tuple[pa.Table, dict[str, Any]]:
+    def load(cls, path: Path, *, in_folder: bool = False) -> tuple[pa.Table, dict[str, Any]]:
         """The rows and the provenance in a Parquet file, without ``schema_version``.
 
         Parameters
         ----------
-        remedy
-            What to do with a file that is damaged. Default: to give another.
+        in_folder
+            Whether it was found in a directory of results, and not named.
 
         Raises
         ------
         UsageError
             For a file that is not there, is none of these, or of another version.
         """
-        usual = f"Give a Parquet file written by `{cls.command}`."
         if not path.is_file():
-            raise UsageError(f"{str(path)!r} is not a file", usual)
+            raise UsageError(
+                f"{str(path)!r} is not a file", f"Give a Parquet file written by `{cls.kind.command}`."
+            )
         try:
             # Not through a dataset: that would add columns for directories named like key=value.
             with pq.ParquetFile(path) as file:
@@ -128,9 +131,7 @@ class Table:
             if version == cls.version:
                 return table.select(cls.schema.names).cast(cls.schema), meta
         except UNREADABLE as error:
-            raise UsageError(
-                f"{str(path)!r} is not a {cls.kind}, or is damaged ({type(error).__name__})", remedy or usual
-            ) from error
+            raise refusal(path, cls.kind, type(error).__name__, in_folder=in_folder) from error
         raise UsageError(
             f"{str(path)!r} is of table version {version}; this psychophys reads version {cls.version}",
             "Make it again, or use the psychophys that wrote it.",
@@ -153,6 +154,19 @@ class RunTable(Table):
         super().__init__(table, {self.kept: dict(runs)})
 
     @property
+    def identifiers(self) -> frozenset[str]:
+        """Names of the runs that there are rows of."""
+        return frozenset(self.table.column(self.identifier).unique().to_pylist())
+
+    @property
+    def summary(self) -> str:
+        """What is in it, in a few words."""
+        models = self.table.column("model").unique().to_pylist()
+        named = ", ".join(map(str, models[:MOST_NAMED]))
+        more = f" and {len(models) - MOST_NAMED} more" if len(models) > MOST_NAMED else ""
+        return f"{len(self):,} rows of {named or 'nothing'}{more}"
+
+    @property
     def runs(self) -> dict[str, Any]:
         """Provenance by run id."""
         runs: dict[str, Any] = self.meta[self.kept]
@@ -164,15 +178,32 @@ class RunTable(Table):
         return cls(cls.rows(rows), runs)
 
     @classmethod
-    def read(cls, path: str | Path, remedy: str = "") -> Self:
+    def read(cls, path: str | Path, *, in_folder: bool = False) -> Self:
         """Read a Parquet file: see :meth:`Table.load`."""
-        table, meta = cls.load(Path(path), remedy)
+        table, meta = cls.load(Path(path), in_folder=in_folder)
         if not isinstance(meta.get(cls.kept), dict):
-            raise UsageError(
-                f"{str(path)!r} is not a {cls.kind}, or is damaged (no {cls.kept})",
-                remedy or f"Give a Parquet file written by `{cls.command}`.",
-            )
+            raise refusal(Path(path), cls.kind, f"no {cls.kept}", in_folder=in_folder)
         return cls(table, meta[cls.kept])
+
+    def append(self, path: str | Path) -> None:
+        """Add to a Parquet file, or begin it; other processes may do so at the same time.
+
+        Raises
+        ------
+        MeasurementError
+            If it cannot be added to any more. Nothing is lost: the rows are in a file beside it then.
+        """
+        path = Path(path)
+        try:
+            with locked(path):
+                before = [type(self).read(path)] if path.exists() else []
+                type(self).join([*before, self]).write(path, "parquet")
+        except PsychophysError as error:
+            beside = path.with_name(f"{path.stem[:200]}-{next(iter(self.runs), 'rows')}.parquet")
+            self.write(beside)
+            raise MeasurementError(
+                f"{str(path)!r} cannot be added to: {error}", f"The new rows are in {str(beside)!r}."
+            ) from error
 
     @classmethod
     def join(cls, parts: Iterable[Self]) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from psychophys.base.errors import UsageError
+from psychophys.results.kinds import KINDS
 from psychophys.results.shared_columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
@@ -42,8 +43,9 @@ COLUMNS = (
         "status",
         TEXT,
         "",
-        "ok; insensitive (does not depend on the dimension); not_finite; not_converged; another word: the "
-        "noise is not for such responses (poisson: negative)",
+        "ok; insensitive (does not depend on the dimension); not_finite; not_converged; not_differentiable "
+        "(differences go with the step); another word: the noise is not for such responses (poisson: "
+        "negative)",
     ),
 )
 
@@ -60,10 +62,8 @@ class Results(RunTable):
     """
 
     columns = COLUMNS
-    key = b"psychophys"
+    kind = KINDS["results"]
     version = 3
-    kind = "results file"
-    command = "psychophys measure"
 
 
 def concat(parts: Iterable[Results]) -> Results:
@@ -77,7 +77,7 @@ def read(path: str | Path) -> Results:
     Raises
     ------
     UsageError
-        If there is none, or it is not one of ours.
+        If there is none, or it is of another kind: the error says which, and what reads it.
     """
     path = Path(path)
     if path.is_dir():
@@ -86,8 +86,7 @@ def read(path: str | Path) -> Results:
             raise UsageError(
                 f"directory {str(path)!r} holds no results", "Name a directory written by `psychophys sweep`."
             )
-        remedy = "Remove it; a sweep that is begun again measures it anew."
-        return concat(Results.read(file, remedy) for file in files)
+        return concat(Results.read(file, in_folder=True) for file in files)
     if not path.is_file():
         raise UsageError(
             f"{str(path)!r} is not a file",

@@ -12,10 +12,11 @@ import pandas as pd
 
 from psychophys.base.errors import MeasurementError, UsageError, unknown
 from psychophys.base.types import Progress
-from psychophys.measurement.spec import Measurement, restore
+from psychophys.measurement.spec import restore
 from psychophys.noise.information import Noise
+from psychophys.observers.devices import pick_device
 from psychophys.observers.load import load_observer
-from psychophys.observers.observer import Observer, pick_device
+from psychophys.observers.observer import Observer
 from psychophys.results.thresholds import Results
 from psychophys.simulation.run import run_simulation
 from psychophys.simulation.table import Simulations
@@ -68,7 +69,7 @@ def check_results(
     for run_id, run in frame.groupby("run_id", sort=False):
         record = results.runs[str(run_id)]
         known = restore(record["measurement"], record.get("images", ()), stimulus=stimulus, noise=noise)
-        measurement = _some_layers(known, run, layers)
+        measurement = replace(known, layers=_layers_of(run, layers), precision=None)
         at = _some(measurement.values, values)
         who = observer or _observer_of(run.iloc[0], record, device)
         part = run_simulation(
@@ -85,13 +86,29 @@ def check_results(
     return Simulations.join(parts)
 
 
-def _some_layers(measurement: Measurement, run: pd.DataFrame, patterns: Sequence[str]) -> Measurement:
+def checked_again(
+    held: Simulations,
+    results: Results,
+    procedure: Procedure,
+    layers: Sequence[str] = ("*",),
+    values: int | None = None,
+) -> bool:
+    """Whether :func:`check_results` is about to make every row of a table again."""
+    made: set[tuple[str, str, float]] = set()
+    for run_id, run in results.to_pandas().groupby("run_id", sort=False):
+        at = _some(results.runs[str(run_id)]["measurement"]["values"], values)
+        made |= {(str(run_id), layer, float(value)) for layer in _layers_of(run, layers) for value in at}
+    rows = held.table.select(["run_id", "layer", "value"]).to_pylist()
+    return held.is_by(procedure.record) and made >= {tuple(row.values()) for row in rows}
+
+
+def _layers_of(run: pd.DataFrame, patterns: Sequence[str]) -> tuple[str, ...]:
     known = list(dict.fromkeys(run["layer"]))
     patterns = ["*" if pattern in ("default", "all") else pattern for pattern in patterns]
-    chosen = [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    chosen = tuple(name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns))
     if not chosen:
         raise unknown("layer of the results", " ".join(patterns), known)
-    return replace(measurement, layers=tuple(chosen), precision=None)
+    return chosen
 
 
 def _some(every: Sequence[float], count: int | None) -> list[float]:
@@ -112,7 +129,7 @@ def _observer_of(first: pd.Series, record: Mapping[str, Any], device: str) -> Ob
         weights="pretrained" if first["weights"] == "checkpoint" else record["weights"],
         seed=record["seed"] or 0,
         checkpoint=first["checkpoint"] if isinstance(first["checkpoint"], str) else None,
-        device=pick_device(device),
+        device=pick_device(device, record["dtype"]),
         dtype=record["dtype"],
     )
 

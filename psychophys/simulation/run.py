@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Unpack
 
 import numpy as np
 
-from psychophys.base.errors import PsychophysError
 from psychophys.base.types import Progress
 from psychophys.measurement.measure import enter, takes_options
 from psychophys.measurement.options import AllOptions
 from psychophys.measurement.plan import plan
-from psychophys.measurement.record import about, failure, identify, provenance
+from psychophys.measurement.record import about, identify, measuring, provenance
 from psychophys.measurement.spec import Measurement
-from psychophys.observers.layers import Layer, select_layers
+from psychophys.observers.layers import Layer
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.observer import Observer
 from psychophys.simulation.psychometrics import FEWEST_LEVELS, TASKS, fit
@@ -103,19 +101,15 @@ def run_simulation(
     measurement.check_size(min(observer.input_size))
     procedure.check(measurement)
     started = time.perf_counter()
-    try:
-        selection = select_layers(observer, measurement.layers)
-        prepared = prepare(measurement, observer, selection.layers, batch_size)
+    with measuring(observer):
+        prepared = prepare(measurement, observer, batch_size)
         chosen = [i for i, value in enumerate(measurement.values) if at is None or value in at]
         identifier = identifier or identify(measurement, observer)
         rows = _simulate(prepared, chosen, procedure, identifier, progress)
-    except PsychophysError:
-        raise
-    except Exception as error:
-        raise failure(error, observer) from error
     seconds = time.perf_counter() - started
-    record = provenance(measurement, observer, selection, prepared.estimator, seconds)
-    record["experiments"] = [{**asdict(procedure), "levels": list(LEVELS)}]
+    record = provenance(measurement, observer, prepared.ways.selection, seconds)
+    record |= prepared.ways.record(prepared.estimators)
+    record["experiments"] = [procedure.record]
     return Simulations.from_rows(rows, {identifier: record})
 
 

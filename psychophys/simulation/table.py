@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from psychophys.results.kinds import KINDS
 from psychophys.results.shared_columns import LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
@@ -52,10 +53,12 @@ class Simulations(RunTable):
     """
 
     columns = COLUMNS
-    key = b"psychophys_simulation"
+    kind = KINDS["simulation"]
     version = 1
-    kind = "file of simulations"
-    command = "psychophys simulate"
+
+    def is_by(self, procedure: Mapping[str, Any]) -> bool:
+        """Whether all of it was simulated in one way, which rows alone do not say."""
+        return all(self.runs.get(name, {}).get("experiments") == [procedure] for name in self.identifiers)
 
     @classmethod
     def join(cls, parts: Iterable[Self]) -> Self:

@@ -12,8 +12,9 @@ read-out that is the threshold of J. One observer, the network, has a decider in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +23,16 @@ from torch import Tensor
 from psychophys.base.errors import UsageError
 from psychophys.base.registry import Registry
 from psychophys.base.types import Array, Progress
-from psychophys.measurement.batches import accumulate
 from psychophys.measurement.blocks import present, render_block
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.thresholds import Done
+from psychophys.measurement.ways import Ways, confirm, find_ways, gather
 from psychophys.noise.information import Setting, divided, wide
 from psychophys.noise.models import NOISE
+from psychophys.observers.answer import answer
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
-from psychophys.responses.answer import answer
-from psychophys.responses.estimators import ESTIMATORS, Estimator
+from psychophys.responses.estimators import ESTIMATORS, get_estimator
 from psychophys.simulation.psychometrics import TASKS, Task
 
 LEVELS = tuple(float(level) for level in np.geomspace(0.6, 1 / 0.6, 9))
@@ -87,6 +88,11 @@ class Procedure:
     training_trials: int = 1000
     seed: int = 0
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """Plain values, for provenance."""
+        return {**asdict(self), "levels": list(LEVELS)}
+
     def check(self, measurement: Measurement) -> None:
         """Raise :class:`UsageError` for what cannot be simulated."""
         TASKS.find(self.task)
@@ -125,15 +131,16 @@ class Prepared:
 
     observer: Observer
     done: Done
-    estimator: Estimator
+    ways: Ways
+    estimators: Mapping[str, str]
 
 
-def prepare(
-    measurement: Measurement, observer: Observer, layers: Sequence[Layer], batch_size: int | None = None
-) -> Prepared:
+def prepare(measurement: Measurement, observer: Observer, batch_size: int | None = None) -> Prepared:
     """Make the local-linear measurement that a simulation is placed by, and compared with."""
-    sums, estimator = accumulate(measurement, observer, layers, batch_size)
-    return Prepared(observer, Done(measurement, layers, sums), estimator)
+    ways = find_ways(measurement, observer)
+    sums, estimators = gather(measurement, ways, batch_size)
+    ways = confirm(measurement, ways, sums)
+    return Prepared(observer, Done(measurement, ways.layers, sums, ways.jumping), ways, estimators)
 
 
 @dataclass(frozen=True)
@@ -186,17 +193,25 @@ def proportions_correct(
 def _pedestals(prepared: Prepared, sample: int, index: int) -> dict[str, tuple[Tensor, Tensor]]:
     """Every layer's response and derivative, (1, F) each, at one value in one sample."""
     found: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def receive(name: str, response: Tensor, tangent: Tensor | None) -> None:
-        tangent = torch.zeros_like(response) if tangent is None else tangent
-        found[name] = response.clone(), tangent.clone()
-
     block = slice(sample, sample + 1), slice(index, index + 1)
-    done = prepared.done
-    width = present(done.measurement, prepared.observer, done.layers, block, prepared.estimator).respond(
-        receive
-    )
-    return {name: (response, tangent / width) for name, (response, tangent) in found.items()}
+    for way in prepared.ways.every:
+        estimator = get_estimator(prepared.estimators[way.layers[0].name])
+        measurement = replace(way.of(prepared.done.measurement), estimator=estimator)
+        own: dict[str, tuple[Tensor, Tensor]] = {}
+
+        def receive(
+            name: str,
+            response: Tensor,
+            tangent: Tensor | None,
+            own: dict[str, tuple[Tensor, Tensor]] = own,
+        ) -> None:
+            tangent = torch.zeros_like(response) if tangent is None else tangent
+            own[name] = response.clone(), tangent.clone()
+
+        width = present(measurement, way.observer, way.layers, block, estimator).respond(receive)
+        dtype = prepared.observer.dtype
+        found |= {name: (r.to(dtype), (t / width).to(dtype)) for name, (r, t) in own.items()}
+    return found
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,8 @@ class Stimulus:
         Photographs that are drawn from.
     images
         What names them in results: a SHA-256 of their contents, or ``packaged``.
+    unusable
+        Which photographs were left out because they cannot be used, in a sentence; empty if none was.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Stimulus:
     unit_range: bool = True
     sources: tuple[Any, ...] = ()
     images: str = ""
+    unusable: str = ""
 
     def __post_init__(self) -> None:
         names = [parameter.name for parameter in self.parameters]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +41,17 @@ from psychophys.stimuli.gratings import (
     white_spectrum,
     within_unit_range,
 )
-from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, packaged, read
+from psychophys.stimuli.photographs import (
+    SHORTEST_SIDE,
+    Source,
+    UnreadableError,
+    Unusable,
+    decode,
+    find_images,
+    packaged,
+    read,
+    stream,
+)
 
 Values = Mapping[str, Tensor]
 GREY = 0.5
@@ -73,16 +84,19 @@ class Pictures:
 
     sources: tuple[Source, ...]
 
-    def squares(self, sample: Tensor, pixels: int, side: int, like: Tensor) -> Tensor:
+    def squares(self, sample: Sequence[float], pixels: int, side: int, like: Tensor) -> Tensor:
         """Middle squares in [0, 1] for the numbers in ``sample``: (N, 3, side, side)."""
-        chosen = [_square(self.sources[int(i)], side, pixels) for i in sample.detach().flatten().tolist()]
+        chosen = [_square(self.sources[int(i)], side, pixels) for i in sample]
         return torch.stack(chosen).to(device=like.device, dtype=like.dtype) / 255
 
     def draw(self, p: Values, x: Tensor, y: Tensor) -> Tensor:
         """The moved, blurred and recoloured photograph: (N, 3, H, W)."""
         side = OVERSAMPLING * min(x.shape)
-        photograph = _recolour(self.squares(p["sample"], min(x.shape), side, x), p)
-        moved = _move(_blur(photograph, p["blur"], side), p, x, y)
+        known = _numbers({name: p[name] for name in ("sample", *_AT_REST)})
+        photograph = _recolour(self.squares(known["sample"], min(x.shape), side, x), p, known)
+        if not _is_still(p, known, "blur"):
+            photograph = _blur(photograph, p["blur"], side)
+        moved = _move(photograph, p, x, y)
         window = disc(x, y, p["size"]).unsqueeze(1)
         return torch.clamp(GREY + window * (moved - GREY), 0, 1)
 
@@ -91,10 +105,11 @@ class Pictures:
         height, width = x.shape
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
-        rgb = self.squares(p["sample"], side, side, x)[:, :, top : top + height, left : left + width]
+        sample = _numbers({"sample": p["sample"]})["sample"]
+        rgb = self.squares(sample, side, side, x)[:, :, top : top + height, left : left + width]
         luminance = rgb.mean(dim=1)
         spectrum = torch.fft.rfft2(luminance - luminance.mean(dim=(1, 2), keepdim=True))
-        noise = [white_spectrum(int(i), height, width) for i in p["sample"].detach().flatten().tolist()]
+        noise = [white_spectrum(int(i), height, width) for i in sample]
         phases = torch.stack(noise).to(spectrum)
         scrambled = spectrum.abs() * phases / phases.abs().clamp(min=1e-12)
         return draw_band(p, x, y, torch.where(p["random_phase"] > 0.5, scrambled, spectrum))
@@ -114,18 +129,29 @@ def _square(source: Source, side: int, pixels: int) -> Tensor:
     return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)
 
 
-def _is_still(p: Values, at_rest: Mapping[str, float]) -> bool:
-    """Whether parameters have these values and no tangent."""
+_AT_REST = {"hue_shift": 0, "saturation": 1, "contrast": 1, "luminance": 1, "blur": 0}
+"""Values with which a photograph stays as it is."""
+
+
+def _numbers(p: Values) -> dict[str, list[float]]:
+    """Parameters' values on the host: one transfer for all, as each makes the host wait for a device."""
+    flat = [forward_ad.unpack_dual(tensor).primal.detach().flatten() for tensor in p.values()]
+    every = iter(torch.cat(flat).tolist())
+    return {name: list(itertools.islice(every, len(part))) for name, part in zip(p, flat, strict=True)}
+
+
+def _is_still(p: Values, known: Mapping[str, Sequence[float]], *names: str) -> bool:
+    """Whether parameters leave the photograph as it is, and have no tangent."""
     return all(
-        forward_ad.unpack_dual(p[name]).tangent is None and bool((p[name] == value).all())
-        for name, value in at_rest.items()
+        forward_ad.unpack_dual(p[name]).tangent is None and set(known[name]) == {_AT_REST[name]}
+        for name in names
     )
 
 
-def _recolour(photograph: Tensor, p: Values) -> Tensor:
-    if _is_still(p, {"hue_shift": 0, "saturation": 1, "contrast": 1, "luminance": 1}):
+def _recolour(photograph: Tensor, p: Values, known: Mapping[str, Sequence[float]]) -> Tensor:
+    if _is_still(p, known, "hue_shift", "saturation", "contrast", "luminance"):
         return photograph
-    if not _is_still(p, {"hue_shift": 0}):
+    if not _is_still(p, known, "hue_shift"):
         hue, saturation, value = rgb_to_hsv(photograph)
         photograph = hsv_to_rgb(hue + p["hue_shift"], saturation, value)
     # One value an image, against channels and pixels.
@@ -137,8 +163,6 @@ def _recolour(photograph: Tensor, p: Values) -> Tensor:
 
 
 def _blur(photograph: Tensor, sd: Tensor, side: int) -> Tensor:
-    if _is_still({"blur": sd}, {"blur": 0}):
-        return photograph
     # Mirrored into twice the size, so that opposite borders do not run into each other.
     wide = torch.cat([photograph, photograph.flip(-1)], dim=-1)
     tile = torch.cat([wide, wide.flip(-2)], dim=-2)
@@ -230,22 +254,40 @@ def with_images(stimulus: Stimulus, paths: Sequence[str | Path]) -> Stimulus:
     paths
         Folders, archives, files. Of more than ``MOST_PICTURES`` photographs, so many are taken.
 
+    Returns
+    -------
+    Stimulus
+        Of the photographs that can be used. The others are left out: ``unusable`` says which.
+
     Raises
     ------
     UsageError
-        Without images, for one that cannot be used, or for a stimulus that shows none.
+        Without images, if none can be used, or for a stimulus that shows none.
     """
     if stimulus.name not in _DRAWS:
         raise UsageError(f"stimulus {stimulus.name} shows no images", f"Use {' or '.join(_DRAWS)}.")
     found = find_images(paths)
     if len(found) > MOST_PICTURES:
         found = [found[i] for i in np.linspace(0, len(found) - 1, MOST_PICTURES).round().astype(int)]
+    tried, (found, unusable) = len(found), _usable(found)
+    if not found:
+        raise UsageError(f"none of {tried:,} images can be used ({unusable.few()})", "Give photographs.")
     # The first ones are shown unless more are asked for: they too are to be evenly spread.
     first = np.linspace(0, len(found) - 1, min(len(found), USUAL_PICTURES)).round().astype(int)
     found = [found[i] for i in dict.fromkeys([*first.tolist(), *range(len(found))])]
-    for source in found:
-        _square(source, 32, 32)  # Refuses what cannot be read, before anything is measured.
-    return _with_pictures(stimulus, Pictures(tuple(found)), _digest(found))
+    shown = _with_pictures(stimulus, Pictures(tuple(found)), _digest(found))
+    return replace(shown, unusable=unusable.words(tried) if unusable.count else "")
+
+
+def _usable(sources: Sequence[Source]) -> tuple[list[Source], Unusable]:
+    """Those of the images that can be read, and the others: known before anything is measured."""
+    usable, unusable = [], Unusable()
+    for source, image in stream(sources, lambda content: decode(content, SHORTEST_SIDE)):
+        if isinstance(image, UnreadableError):
+            unusable.add(source, image)
+        else:
+            usable.append(source)
+    return usable, unusable
 
 
 def _digest(sources: Sequence[Source]) -> str:

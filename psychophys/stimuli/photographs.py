@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -52,6 +52,9 @@ DAMAGE = (
 LONGEST_ASPECT = 2.0
 """Of a longer image the middle is taken: nobody looks at more, and a strip could fill the memory."""
 
+MOST_NAMED, FEW = 100, 5
+"""Of the images that cannot be used, so many are kept by name, and so many are named in a sentence."""
+
 T = TypeVar("T")
 
 # A large image is no reason to warn; one over twice Pillow's limit is refused. The filter is set once
@@ -72,6 +75,29 @@ class Source:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.member}" if self.member else self.path
+
+
+@dataclass
+class Unusable:
+    """Images that cannot be used: how many, and the first ones by name, with why."""
+
+    named: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, source: Source, why: UnreadableError) -> None:
+        """Count one."""
+        self.count += 1
+        if len(self.named) < MOST_NAMED:
+            self.named.append(f"{source}: {why}")
+
+    def few(self) -> str:
+        """A few by name."""
+        more = self.count - FEW
+        return "; ".join(self.named[:FEW]) + (f" and {more:,} more" if more > 0 else "")
+
+    def words(self, found: int) -> str:
+        """How many of those that were found, and a few by name."""
+        return f"{self.count:,} of {found:,} could not be used: {self.few()}"
 
 
 def packaged() -> list[Source]:

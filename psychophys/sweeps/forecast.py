@@ -14,10 +14,10 @@ from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from psychophys.measurement.batches import CPU_BATCH
+from psychophys.measurement.batches import usual_batch
+from psychophys.observers.devices import pick_device
 from psychophys.observers.learned import is_learned
 from psychophys.observers.names import has_pretrained, is_embedded, is_source
-from psychophys.observers.observer import pick_device
 from psychophys.sweeps.tasks import Task
 
 LOADING_SECONDS = 1.0
@@ -92,7 +92,7 @@ def _input_size(network: nn.Module) -> tuple[int, int, int]:
 
 def _seconds_per_operation(device: torch.device) -> float:
     network = timm.create_model(_YARDSTICK).eval().to(device)
-    images = torch.zeros(CPU_BATCH, *_input_size(network), device=device)
+    images = torch.zeros(usual_batch(device), *_input_size(network), device=device)
     facts = _operations_and_bytes(_YARDSTICK)
     assert facts is not None
     times = []

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from psychophys.base.errors import MeasurementError, PsychophysError
 from psychophys.base.types import Progress
+from psychophys.measurement.again import made_again
+from psychophys.measurement.record import identify
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
+from psychophys.observers.arithmetic import ARITHMETIC
+from psychophys.observers.checkpoints import hash_checkpoint
 from psychophys.observers.imports import import_modules
 from psychophys.observers.load import load
 from psychophys.observers.names import Job
@@ -41,12 +46,21 @@ class Task:
     def key(self) -> str:
         """Sixteen hexadecimal digits that name the measurement, known before anything is loaded."""
         job = asdict(self.job)
+        if ARITHMETIC[self.job.arithmetic].exact:
+            del job["arithmetic"]  # As it has always been.
+        if self.job.noise_seed is None:
+            del job["noise_seed"]
         if self.job.checkpoint is not None:
-            job["checkpoint_sha256"] = hashlib.sha256(Path(self.job.checkpoint).read_bytes()).hexdigest()
+            job["checkpoint_sha256"] = hash_checkpoint(Path(self.job.checkpoint))
         if self.job.model.startswith("local-dir:"):
             job["folder_sha256"] = _hash_folder(Path(self.job.model.removeprefix("local-dir:")))
         text = json.dumps([self.measurement.as_dict(), job], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def measured_again(held: Results, tasks: Sequence[Task]) -> bool:
+    """Whether every run in a table is one of these measurements, which share a plan."""
+    return made_again(held, [task.job for task in tasks], partial(identify, tasks[0].measurement))
 
 
 def _hash_folder(folder: Path) -> str:

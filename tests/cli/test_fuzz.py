@@ -81,11 +81,12 @@ VALUES = {
     "sweep patterns": "toy_* toy_* toy_net toy_[dn]* toy_?e* test_resnet hf-hub:no/such local-dir:hollow"
     f" | '' [ none_* toy_*.* toy_nte local-dir: -1 {JUNK}",
     "layers model": f"toy_net toy_dead test_vit local-dir:hollow | '' toy_nte toy_* local-dir: {JUNK}",
+    "check model": f"toy_net toy_dead test_vit local-dir:hollow | '' toy_nte toy_* local-dir: {JUNK}",
     "models pattern": f"* toy_* resnet*.a1* '' test_[rv]* | [ none* *.*.* {JUNK}",
     "stimuli name": f"gabor noise patch-lch gabor-benjamin2022 | '' gabr {JUNK}",
     "show path": "toy.parquet steps.parquet dead.parquet swept | '' . text.parquet zero.parquet other.parquet"
     f" bare.parquet empty.parquet folder.parquet pipe.parquet missing.parquet names.txt/x broken {JUNK}",
-    "statistics images": "photo.png photo.png shots shots . names.txt | missing.png folder.parquet"
+    "statistics images": "photo.png photo.png shots shots . names.txt folder.parquet | missing.png"
     f" list.pth/x {JUNK}",
     "compare results": "toy.parquet dead.parquet ring.parquet"
     f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
@@ -103,7 +104,7 @@ VALUES = {
     "compare --output": "c.parquet c.csv - | '' . no/x.parquet pipe.parquet x.txt",
     "compare --seed": f"0 7 | -1 {NOT_INTEGER}",
     "plot --output": "p.png p.svg p.pdf | '' . p p.jpg no/p.png folder.parquet",
-    "--images": f"photo.png shots '' | missing text.parquet empty {JUNK}",
+    "--images": f"photo.png shots text.parquet empty '' | missing {JUNK}",
     "--weights": "random random random pretrained shuffled random,shuffled ' random' random,random"
     f" | '' , random, RANDOM {JUNK}",
     "--checkpoint": "toy.pth toy.pth *.pth step_*.pth step_HUGE.pth text.parquet list.pth other.pth"
@@ -139,13 +140,25 @@ VALUES = {
     "simulate --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "simulate models": f"toy_net toy_net toy_dead hf-hub:no/such | '' toy_nte toy_* local-dir: -1 {JUNK}",
     "--device": f"auto cpu cpu:7 | '' tpu meta cuda:99 cuda:-1 cpu: xla:0 cuda:HUGE {JUNK}",
+    "--precision": f"exact bf16 tf32 | '' half {JUNK}",
+    "--seed-noise": f"0 7 -1 -2^63 | 2^63 HUGE -HUGE {NOT_INTEGER}",
     "--dtype": f"float32 float64 | '' float16 {JUNK}",
     "--batch-size": f"1 3 64 HUGE | 0 -1 {NOT_INTEGER}",
     "--import": "toy_models.py ./toy_models.py json"
     f" | '' .. missing.py json.py broken.py exits.py folder.parquet text.parquet {JUNK}",
     **dict.fromkeys(("--step", "--noise-level", "--dprime"), f"1 1e-6 1e6 | {NOT_POSITIVE}"),
     **dict.fromkeys(
-        ("--quiet", "--quick", "--append", "--human", "--pretrained", "--dry-run", "--retry-failed"), "|"
+        (
+            "--quiet",
+            "--quick",
+            "--append",
+            "--force",
+            "--human",
+            "--pretrained",
+            "--dry-run",
+            "--retry-failed",
+        ),
+        "|",
     ),
     "measure --output": "out.parquet out.csv out.jsonl - toy.parquet empty.parquet text.parquet \u00fc.csv"
     " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
@@ -194,10 +207,20 @@ USUAL = {
     "sweep": "--weights random --values 1 --engine serial",
     "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
+    "check": "--weights random",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
-EXAMPLES = {"measure": 80, "sweep": 45, "layers": 15, "models": 15, "stimuli": 15, "plot": 15, "show": 35}
+EXAMPLES = {
+    "measure": 80,
+    "sweep": 45,
+    "layers": 15,
+    "check": 15,
+    "models": 15,
+    "stimuli": 15,
+    "plot": 15,
+    "show": 35,
+}
 EXAMPLES |= {
     "statistics": 20,
     "compare": 20,
@@ -304,7 +327,7 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setitem(sys.modules, "ray", None)
         patch.setattr(Processes, "run", Serial.run)
         patch.setattr("psychophys.sweeps.forecast._YARDSTICK", "toy_net")
-        patch.setattr("psychophys.responses.memory.keep_freed_memory", lambda: False)
+        patch.setattr("psychophys.observers.memory.keep_freed_memory", lambda: False)
         with pytest.raises(SystemExit) as end:
             main()
         for stream in streams:
@@ -356,7 +379,11 @@ def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
 
 def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
     assert not [name for name in written if Path(name).name.startswith(".")]
-    if code == 2 or words[0] in ("layers", "models", "show", "priors", "noises") or "--dry-run" in words:
+    if (
+        code == 2
+        or words[0] in ("layers", "check", "models", "show", "priors", "noises")
+        or "--dry-run" in words
+    ):
         assert not written
     elif words[0] == "measure":
         output = said(words, "results.parquet", "--output", "-o")

@@ -214,7 +214,7 @@ def test_too_many_runs_for_a_figure_are_refused(results: Path) -> None:
         (["statistics", ".", "--rotate", "nan"], ["nan"]),
         (["measure", "--images", "none"], ["'none'"]),
         (["measure", "--stimulus", "gabor", "--images", "RESULTS"], ["gabor shows no images"]),
-        (["measure", "--images", "RESULTS"], ["cannot be used"]),
+        (["measure", "--images", "RESULTS"], ["none of 1 images can be used"]),
     ],
 )
 def test_a_wrong_request_is_one_line(

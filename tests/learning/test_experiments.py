@@ -632,7 +632,7 @@ def test_the_command_line_does_not_lose_other_trainings(
     assert cli._run([*words, "--conditions", "frequency"], debug=False) == 0
     before = Path("supervised.parquet").read_bytes()
     assert cli._run([*words, "--conditions", "uniform"], debug=False) == 2
-    assert "holds 1 trainings that are not asked for now" in capsys.readouterr().err
+    assert "of a learning experiment, 900 rows of supervised-frequency" in capsys.readouterr().err
     assert Path("supervised.parquet").read_bytes() == before
     assert cli._run([*words, "--conditions", "frequency,uniform"], debug=False) == 0
     assert len(psychophys.read("supervised.parquet").runs) == 6

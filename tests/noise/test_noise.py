@@ -183,7 +183,7 @@ def dense(
     tangent = jacobian @ change.double().flatten()
     matrix = sd**2 * jacobian @ jacobian.T
     matrix += own**2 * r.square().mean() * torch.eye(len(r), dtype=torch.float64)
-    return float(tangent @ torch.linalg.solve(matrix, tangent))
+    return float((tangent @ torch.linalg.solve(matrix, tangent)).detach())
 
 
 @pytest.mark.parametrize("own", [0.5, 0.05])

@@ -210,9 +210,9 @@ def test_a_pattern_of_silent_modules_alone_is_refused() -> None:
         select_layers(watch(model), ["1"])
 
 
-def test_a_model_without_modules_is_refused() -> None:
-    with pytest.raises(UsageError, match="no layer of mine"):
-        select_layers(watch(nn.Conv2d(3, 4, 3)))
+def test_a_model_without_modules_is_a_layer_itself() -> None:
+    (layer,) = select_layers(watch(nn.Conv2d(3, 4, 3))).layers
+    assert (layer.name, layer.kind) == ("0", "Conv2d")
 
 
 # --- outputs ---------------------------------------------------------------------------------------
@@ -439,7 +439,7 @@ def test_hooks_are_gone_when_a_measurement_fails() -> None:
 
 
 def test_listing_layers_does_not_change_the_model(lite0: Observer) -> None:
-    from psychophys.observers.observer import hash_weights
+    from psychophys.observers.viewer import hash_weights
 
     list_layers(lite0)
     assert hash_weights(lite0.model) == lite0.sha256

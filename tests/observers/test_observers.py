@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from psychophys.base.errors import ModelError, PsychophysError, UsageError
+from psychophys.observers.devices import pick_device
 from psychophys.observers.load import load_observer
-from psychophys.observers.observer import Observer, hash_weights, pick_device
+from psychophys.observers.observer import Observer
 from psychophys.observers.shuffle import shuffle_weights
+from psychophys.observers.viewer import hash_weights
 
 SMALL = ("test_resnet", "test_vit", "test_convnext")
 

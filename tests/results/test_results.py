@@ -254,16 +254,22 @@ def test_a_damaged_file_is_refused_or_read_but_never_a_traceback(odd: Results, t
 
 
 @pytest.mark.parametrize(
-    "metadata",
-    [None, {b"other": b"1"}, {Results.key: b"{"}, {Results.key: b"{}"}, {Results.key: b"[]"},
-     {Results.key: b"3"}, {Results.key: b"\xff"}, {Results.key: b'{"runs": 3}'}],
-)  # fmt: skip
+    ("metadata", "what"),
+    [
+        (None, "a Parquet file of another program, not a results file"),
+        ({b"other": b"1"}, "a Parquet file of another program, not a results file"),
+        *(
+            ({Results.key: text}, "a results file that is damaged")
+            for text in (b"{", b"{}", b"[]", b"3", b"\xff", b'{"runs": 3}')
+        ),
+    ],
+)
 def test_a_parquet_file_without_our_metadata_is_refused(
-    metadata: dict[bytes, bytes] | None, odd: Results, tmp_path: Path
+    metadata: dict[bytes, bytes] | None, what: str, odd: Results, tmp_path: Path
 ) -> None:
     path = tmp_path / "foreign.parquet"
     pq.write_table(odd.table.replace_schema_metadata(metadata), path)
-    refusal(lambda: read(path), str(path), "not a results file", "psychophys measure")
+    refusal(lambda: read(path), str(path), what, "psychophys measure")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +281,7 @@ def test_a_parquet_file_with_other_columns_is_refused(table: pa.Table, tmp_path:
     path = tmp_path / "foreign.parquet"
     meta = {Results.key: f'{{"schema_version": {Results.version}, "runs": {{}}}}'.encode()}
     pq.write_table(table.replace_schema_metadata(meta), path)
-    refusal(lambda: read(path), str(path), "not a results file")
+    refusal(lambda: read(path), str(path), "a results file that is damaged")
 
 
 def test_a_text_file_is_refused(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_trials_are_those_of_noise_in_every_unit(
     measurement = contrast(
         values=[0.5], noise=noise, noise_level=level, noise_options=options, layers=[layer]
     )
-    prepared = prepare(measurement, observer, select_layers(observer, [layer]).layers)
+    prepared = prepare(measurement, observer)
     found = proportions_correct(prepared, 0, Procedure(task))[layer]
     fast, threshold = found.correct[:, 0], found.unit
     assert threshold == pytest.approx(prepared.done.rows(prepared.done.layers[0])[0]["threshold"])

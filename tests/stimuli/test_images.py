@@ -4,8 +4,10 @@ import colorsys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
+from inside import call_inside
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
@@ -158,3 +160,38 @@ def test_photographs_are_measured_with_exact_derivatives() -> None:
     assert exact.to_pandas()["sensitivity"].to_numpy() == pytest.approx(
         steps.to_pandas()["sensitivity"].to_numpy(), rel=1e-4
     )
+
+
+def test_unusable_pictures_are_named_and_left_out(tmp_path: Path) -> None:
+    for i in range(4):
+        Image.effect_noise((80, 80), 20 + i).save(tmp_path / f"{i}.png")
+    whole = with_images(STIMULI["image"], [tmp_path])
+    assert whole.unusable == ""
+    (tmp_path / "0a.png").write_bytes(b"bad")
+    Image.new("L", (8, 8)).save(tmp_path / "small.png")
+    chosen = with_images(STIMULI["image"], [tmp_path])
+    assert chosen.sources == whole.sources
+    assert chosen.images == whole.images
+    assert chosen.unusable.startswith("2 of 6 could not be used: ")
+    assert "0a.png" in chosen.unusable
+    assert "8 x 8 pixels are too few" in chosen.unusable
+    with pytest.raises(UsageError, match=r"none of 2 images can be used \(.*0a\.png"):
+        with_images(STIMULI["image"], [tmp_path / "0a.png", tmp_path / "small.png"])
+
+
+@pytest.mark.parametrize("command", ["measure", "fisher", "simulate"])
+def test_commands_say_which_pictures_are_left_out(command: str, tmp_path: Path) -> None:
+    Image.effect_noise((80, 80), 20).save(tmp_path / "good.png")
+    for i in range(7):
+        (tmp_path / f"bad{i}.png").write_bytes(b"bad")
+    words = [command, "test_resnet", "--weights", "random", "--layers", "fc", "--values", "2"]
+    words += ["--images", "."]
+    words += ["--dimensions", "rotation,blur"] if command == "fisher" else []
+    done = call_inside(*words, "-o", "r.parquet", cwd=tmp_path)
+    first = done.stderr.decode().splitlines()[0]
+    assert done.returncode == 0, done.stderr.decode()
+    assert first.startswith("images: 7 of 8 could not be used: ./bad0.png: ")
+    assert first.endswith(" and 2 more")
+    meta = next(iter(pq.read_schema(tmp_path / "r.parquet").metadata.values()))
+    assert "7 of 8 could not be used" in meta.decode()
+    assert call_inside(*words, "-q", "-o", "r.parquet", cwd=tmp_path).stderr == b""

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from psychophys.cli.display import number, plain_table, say
 from psychophys.learning.experiments import findings
+from psychophys.learning.modes import Modes
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Findings
 
@@ -25,6 +26,21 @@ def print_findings(console: Console, learned: Learned) -> None:
     title = f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}"
     console.print(_table(title, found))
     say(console, *found.conclusions)
+
+
+def print_modes(console: Console, modes: Modes) -> None:
+    """Half-times of the modes that were learned, by network, and how far from the closed forms they are."""
+    table = plain_table("half-times of modes, in steps")
+    table.add_column("network", no_wrap=True)
+    for heading in ("runs", "modes", "shortest", "longest", "median error"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (model, init), part in modes.to_pandas().groupby(["model", "init"], sort=False):
+        counts = (part["training_id"].nunique(), part["mode"].nunique())
+        ends = (number(float(part["half_time"].min())), number(float(part["half_time"].max())))
+        error = part["relative_error"].abs().median()
+        shown = "-" if pd.isna(error) else f"{error:.1%}"
+        table.add_row(f"{model}, {init}", *map(str, counts), *ends, shown)
+    console.print(table)
 
 
 def _table(title: str, found: Findings) -> Table:

@@ -6,8 +6,7 @@ from rich.console import Console
 
 from psychophys.cli.display import number, plain_table, say
 from psychophys.comparison.priors import Prior
-
-SHOWN_UNREADABLE = 5
+from psychophys.stimuli.photographs import Unusable
 
 
 def print_prior(console: Console, prior: Prior, file: str | None) -> None:
@@ -28,16 +27,13 @@ def print_prior(console: Console, prior: Prior, file: str | None) -> None:
         table.add_row(str(statistic), f"{scale:g}" if scale else "-", counted, *cells)
     console.print(table)
     about = prior.meta
-    if about["amplitude_exponent"]:
+    if about.get("amplitude_exponent"):
         alpha, low, high = (about["amplitude_exponent"][name] for name in ("alpha", "low", "high"))
         line = f"amplitude falls as 1/f^{alpha:.2f} (95 % interval {low:.2f} to {high:.2f})"
         say(console, line)
-    if about["n_unreadable"]:
-        named = "; ".join(about["unreadable"][:SHOWN_UNREADABLE])
-        line = f"{about['n_unreadable']:,} of {about['n_found']:,} could not be used: {named}"
-        more = about["n_unreadable"] - SHOWN_UNREADABLE
-        line += f" and {more:,} more" if more > 0 else ""
-        say(console, line)
-    counted = about["n_found"] - about["n_unreadable"]
+    if about.get("n_unreadable"):
+        say(console, Unusable(about["unreadable"], about["n_unreadable"]).words(about["n_found"]))
+    counted = about.get("n_found", 0) - about.get("n_unreadable", 0)
     where = "" if file is None else f"; densities in {file}"
-    say(console, f"{counted:,} images counted{where}")
+    # A formula of the literature counts none.
+    say(console, f"{counted:,} images counted{where}" if counted else f"{about['summary']}{where}")

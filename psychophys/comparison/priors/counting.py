@@ -14,7 +14,7 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,11 @@ from psychophys.base.files import write_atomically
 from psychophys.base.types import Array, Progress
 from psychophys.comparison.priors import Prior
 from psychophys.comparison.priors.quantities import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
-from psychophys.stimuli.photographs import Source, UnreadableError, decode, find_images, stream
+from psychophys.stimuli.photographs import Source, UnreadableError, Unusable, decode, find_images, stream
 
 BATCH = 16
 SAVE_SECONDS = 20.0
 REPLICATES, INTERVAL_PERCENT = 200, (2.5, 97.5)
-MOST_NAMED = 100
 MARGIN = SIDE // 4
 """Pixels by which a square turned by any angle reaches beyond itself, and some."""
 
@@ -46,14 +45,7 @@ class _Sums:
     totals: Array
     done: int = 0
     counted: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    n_unreadable: int = 0
-
-    def refuse(self, source: Source, why: str) -> None:
-        """Count an image that cannot be used; the first ones by name."""
-        self.n_unreadable += 1
-        if len(self.unreadable) < MOST_NAMED:
-            self.unreadable.append((str(source), why))
+    unusable: Unusable = field(default_factory=Unusable)
 
 
 @dataclass(frozen=True)
@@ -110,9 +102,7 @@ def image_statistics(
     MeasurementError
         If none of the images can be read.
     """
-    if not np.isfinite(rotate_deg):
-        raise UsageError(f"rotation by {rotate_deg} deg", "Give a number, such as 45.")
-    settings = CountSettings(float(rotate_deg) % 360, seed)
+    settings = _settings(rotate_deg, seed)
     sources = find_images(images)
     state = None if resume is None else Path(resume)
     print_of = _fingerprint(sources, settings)
@@ -120,12 +110,25 @@ def image_statistics(
     started = time.perf_counter()
     _add_up(sources, sums, settings, torch.device(device), state, print_of, progress)
     if sums.counted == 0:
-        first = "; ".join(f"{name} {why}" for name, why in sums.unreadable[:3])
-        raise MeasurementError(f"none of {len(sources)} images can be used ({first})", "Give photographs.")
-    prior = _to_prior(sums, settings, images, len(sources), time.perf_counter() - started, title)
+        raise MeasurementError(
+            f"none of {len(sources):,} images can be used ({sums.unusable.few()})", "Give photographs."
+        )
+    about = {"n_found": len(sources), "fingerprint": print_of}
+    prior = _to_prior(sums, settings, images, about, time.perf_counter() - started, title)
     if state is not None:
         _save(state, sums, print_of)
     return prior
+
+
+def counted_again(held: Prior, images: Sequence[str | Path], rotate_deg: float = 0.0, seed: int = 0) -> bool:
+    """Whether :func:`image_statistics` is about to make a prior again: of the same files, in the same way."""
+    return held.meta.get("fingerprint") == _fingerprint(find_images(images), _settings(rotate_deg, seed))
+
+
+def _settings(rotate_deg: float, seed: int) -> CountSettings:
+    if not np.isfinite(rotate_deg):
+        raise UsageError(f"rotation by {rotate_deg} deg", "Give a number, such as 45.")
+    return CountSettings(float(rotate_deg) % 360, seed)
 
 
 def _bins() -> int:
@@ -164,7 +167,7 @@ def _add_up(
         pictures = []
         for number, (source, square) in enumerate(batch, start=sums.done):
             if isinstance(square, UnreadableError):
-                sums.refuse(source, str(square))
+                sums.unusable.add(source, square)
             else:
                 pictures.append((number, square))
         if pictures:
@@ -219,11 +222,11 @@ def _weights(numbers: Sequence[int], settings: CountSettings) -> Array:
 def _count(squares: NDArray[np.uint8], device: torch.device) -> Array:
     rgb = torch.from_numpy(squares).to(device).permute(0, 3, 1, 2).float() / 255
     counts = [quantity.count(rgb) for quantity in QUANTITIES]
-    return torch.cat(counts, dim=1).double().cpu().numpy()
+    return torch.cat(counts, dim=1).cpu().double().numpy()
 
 
 def _save(path: Path, sums: _Sums, print_of: str) -> None:
-    about = [print_of, sums.done, sums.counted, sums.unreadable, sums.n_unreadable]
+    about = [print_of, sums.done, sums.counted, sums.unusable.named, sums.unusable.count]
     write_atomically(path, lambda stream: np.savez(stream, totals=sums.totals, about=json.dumps(about)))
 
 
@@ -237,15 +240,15 @@ def _load(path: Path | None, print_of: str) -> _Sums | None:
             totals = kept["totals"]
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
-    named = [(str(name), str(why)) for name, why in unreadable]
-    return _Sums(totals, done, counted, named, n_unreadable) if found == print_of else None
+    unusable = Unusable([str(name) for name in unreadable], n_unreadable)
+    return _Sums(totals, done, counted, unusable) if found == print_of else None
 
 
 def _to_prior(
     sums: _Sums,
     settings: CountSettings,
     images: Sequence[str | Path],
-    n_found: int,
+    about: Mapping[str, Any],
     seconds: float,
     title: str,
 ) -> Prior:
@@ -258,9 +261,9 @@ def _to_prior(
     meta = {
         "summary": title or f"{sums.counted:,} photographs",
         "images": [Path(path).name for path in images],
-        "n_found": n_found,
-        "n_unreadable": sums.n_unreadable,
-        "unreadable": [f"{name}: {why}" for name, why in sums.unreadable],
+        **about,
+        "n_unreadable": sums.unusable.count,
+        "unreadable": sums.unusable.named,
         "amplitude_exponent": _exponent(sums.totals),
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in ("psychophys", "torch", "pillow")},

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.base.types import Array
+from psychophys.results.kinds import KINDS
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, Table
 
 COLUMNS = (
@@ -64,10 +65,8 @@ class Prior(Table):
     """
 
     columns = COLUMNS
-    key = b"psychophys_prior"
+    kind = KINDS["prior"]
     version = 1
-    kind = "prior of ours"
-    command = "psychophys statistics"
 
     def __init__(self, table: pa.Table, meta: Mapping[str, Any], name: str = "") -> None:
         super().__init__(table, meta)
@@ -83,6 +82,11 @@ class Prior(Table):
         """Read a Parquet file: see :meth:`psychophys.results.tables.Table.load`."""
         table, meta = cls.load(Path(path))
         return cls(table, meta, name or str(path))
+
+    @property
+    def summary(self) -> str:
+        """What was counted, in a few words."""
+        return str(self.meta.get("summary", "of unknown images"))
 
     @property
     def statistics(self) -> list[str]:

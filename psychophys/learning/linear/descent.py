@@ -98,7 +98,7 @@ def initial_strengths(depth: Depth, weights: Weights) -> Array:
         found = ((weights[1].T + weights[0]) ** 2).sum(dim=0) / 4
     else:
         found = _product(weights, depth).diagonal()
-    return np.asarray(found.double().cpu().numpy())
+    return np.asarray(found.cpu().double().numpy())
 
 
 def _product(weights: Weights, depth: Depth) -> Tensor:
@@ -208,7 +208,7 @@ def train(
         raise MeasurementError(f"training of {depth.model} diverged", "Give a smaller --learning-rate.")
     if progress is not None:
         progress(last % EVERY)
-    return Trained(np.asarray(strengths.double().cpu().numpy()), kept)
+    return Trained(np.asarray(strengths.cpu().double().numpy()), kept)
 
 
 def half_times(strengths: Array) -> Array:

@@ -11,7 +11,7 @@ import torch
 
 from psychophys.base.errors import UsageError
 from psychophys.observers.imports import import_modules
-from psychophys.responses.memory import keep_freed_memory
+from psychophys.observers.memory import keep_freed_memory
 from psychophys.sweeps.tasks import Outcome, Task, attempt
 
 TaskProgress = Callable[[Task, int, int], None]

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from psychophys.base.errors import MeasurementError
-from psychophys.observers.observer import pick_device
+from psychophys.observers.devices import pick_device
 from psychophys.sweeps.engines.base import TaskProgress, check_limits, pack, unpack_and_attempt
 from psychophys.sweeps.tasks import Outcome, Task
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.responses.fast_rules import RULES, FastRules
+from psychophys.observers.fast_rules import RULES, FastRules
 
 
 def dual(function: Callable[[Tensor], Tensor], x: Tensor, t: Tensor, fast: bool) -> tuple[Tensor, Any]:

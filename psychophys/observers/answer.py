@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from psychophys.observers.layers import Layer, recording
-from psychophys.observers.observer import Observer
+from psychophys.observers.viewer import Viewer
 
 
 class _Reached(Exception):  # noqa: N818
     """The layer has answered; the rest of the network is not needed."""
 
 
-def answer(observer: Observer, layer: Layer, images: Tensor) -> Tensor:
+def answer(observer: Viewer, layer: Layer, images: Tensor) -> Tensor:
     """A layer's response, flattened: (N, F). The network is run no further than the layer."""
     found: list[Tensor] = []
 

@@ -47,6 +47,8 @@ def release_freed_memory(device: torch.device) -> None:
     """Hand freed blocks back after all: where memory has ended, other allocators need them."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    if device.type == "mps":
+        torch.mps.empty_cache()
     trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)

@@ -1,0 +1,96 @@
+"""The file of a comparison: its rows, and what they were compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from psychophys.base.errors import UsageError
+from psychophys.results.kinds import KINDS, UNREADABLE, Kind, refusal
+from psychophys.results.tables import MOST_NAMED, dump_table, write_table
+
+NEEDED = ("run_id", "model", "weights", "dimension", "layer", "layer_index", "r", "slope")
+"""Columns of every comparison; ``prior`` or ``reference`` is another."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison as a table that can be written.
+
+    Attributes
+    ----------
+    frame
+        Of :func:`psychophys.compare`.
+    settings
+        What was asked for, apart from the results.
+    """
+
+    frame: pd.DataFrame
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    kind: ClassVar[Kind] = KINDS["comparison"]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def summary(self) -> str:
+        """What is compared with what, in a few words."""
+        beside = "reference" if "reference" in self.frame else "prior"
+        named = (", ".join(map(str, self.frame[name].unique()[:MOST_NAMED])) for name in ("model", beside))
+        return " with ".join(named)
+
+    def made_again(self, runs: Collection[str], settings: Mapping[str, Any]) -> bool:
+        """Whether a comparison of these runs, with these settings, has all that is in this one."""
+        return self.settings == settings and set(self.frame["run_id"]) <= set(runs)
+
+    @property
+    def _table(self) -> pa.Table:
+        return pa.Table.from_pandas(self.frame, preserve_index=False)
+
+    def write(self, path: str | Path, file_format: str | None = None) -> None:
+        """Write to a file, whole or not at all."""
+        write_table(self._table, self.kind.key, dict(self.settings), path, file_format)
+
+    def dump(self, stream: IO[bytes], file_format: str) -> None:
+        """Write to an open binary stream."""
+        dump_table(self._table, self.kind.key, dict(self.settings), stream, file_format)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Comparison:
+        """Read a Parquet file; :class:`UsageError` if it is not there, or is of another kind."""
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError(
+                f"{str(path)!r} is not a file", f"Give a Parquet file written by `{cls.kind.command}`."
+            )
+        try:
+            with pq.ParquetFile(path) as file:
+                table = file.read()
+            settings = dict(json.loads((table.schema.metadata or {})[cls.kind.key]))
+            table.select(NEEDED)
+            return cls(table.to_pandas(), settings)
+        except UNREADABLE as error:
+            raise refusal(path, cls.kind, type(error).__name__) from error
+
+
+def read_comparison(path: str | Path) -> pd.DataFrame:
+    """Read what ``psychophys compare -o FILE.parquet`` wrote.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`psychophys.compare` gives it.
+
+    Raises
+    ------
+    UsageError
+        If the file is not there, or is of another kind.
+    """
+    return Comparison.read(path).frame

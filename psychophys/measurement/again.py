@@ -1,0 +1,37 @@
+"""Whether measurements that are asked for are those that a table holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from psychophys.base.errors import PsychophysError
+from psychophys.observers.learned import is_learned
+from psychophys.observers.load import load
+from psychophys.observers.names import Job
+from psychophys.observers.observer import Observer
+from psychophys.results.tables import RunTable
+
+
+def made_again(held: RunTable, jobs: Sequence[Job], identify: Callable[[Observer], str]) -> bool:
+    """Whether every run in a table is about to be made again.
+
+    Parameters
+    ----------
+    jobs
+        The observers that are asked for. They are loaded, for a run is named by its weights, too.
+    identify
+        The run id of the measurement of one of them.
+    """
+    missing = held.identifiers
+    names = {job.model for job in jobs}
+    models = set(held.table.column("model").to_pylist())
+    if len(missing) > len(jobs) or not (models <= names or any(map(is_learned, names))):
+        return False  # Without loading any.
+    for job in jobs:
+        if not missing:
+            break
+        try:
+            missing = missing - {identify(load(job))}
+        except PsychophysError:  # What cannot be loaded is not made again; it is said when its turn comes.
+            continue
+    return not missing
