@@ -1,10 +1,10 @@
 """Error of sensitivities by the arithmetic of products, layer by layer, against float64.
 
-    python benchmarks/precision.py [--model NAME] [--weights pretrained] [-o precision.csv]
+    python benchmarks/precision.py [--model NAME] [--weights pretrained] [--device cpu] [-o precision.csv]
 
-`exact` and `bf16` are what `--precision` gives on this machine. TF32 is simulated: factors of convolutions
-and matrix products are rounded to 10 bits of mantissa, as a GPU rounds them, and sums are of float32.
-Prints mean and largest relative error over orientations.
+All are what `--precision` gives on the device, but for TF32 where it is not a GPU. It is simulated there:
+factors of convolutions and matrix products are rounded to 10 bits of mantissa, as a GPU rounds them, and
+sums are of float32. Prints mean and largest relative error over orientations.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 import psychophys
+from psychophys.observers.arithmetic import ARITHMETIC
 from psychophys.observers.memory import keep_freed_memory
 from psychophys.observers.names import DEFAULT_MODEL
 
@@ -49,9 +50,10 @@ class Tf32(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def sensitivity(model: str, weights: str, dtype: str, **settings: Any) -> pd.Series:
+def sensitivity(model: str, **settings: str) -> pd.Series:
     """Of every layer and value."""
-    table = psychophys.measure(model, weights=weights, dtype=dtype, parameters={"phase": 2}, **settings)
+    observer = psychophys.load_observer(model, **settings)
+    table = psychophys.measure(observer, parameters={"phase": 2})
     return table.to_pandas().set_index(["layer", "value"])["sensitivity"]
 
 
@@ -59,17 +61,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--weights", default="pretrained")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     keep_freed_memory()
-    names = options.model, options.weights
-    reference = sensitivity(*names, "float64")
-    found = {
-        "exact": sensitivity(*names, "float32"),
-        "bf16": sensitivity(*names, "float32", arithmetic="bf16"),
-    }
-    with Tf32():
-        found["tf32 (simulated)"] = sensitivity(*names, "float32")
+    shown = {"model": options.model, "weights": options.weights, "device": options.device}
+    reference = sensitivity(**shown, dtype="float64")
+    real = options.device.startswith("cuda")
+    found = {name: sensitivity(**shown, arithmetic=name) for name in ARITHMETIC if real or name != "tf32"}
+    if not real:
+        with Tf32():
+            found["tf32 (simulated)"] = sensitivity(**shown)
     columns = {}
     for name, measured in found.items():
         groups = (measured / reference - 1).abs().groupby("layer", sort=False)
