@@ -19,8 +19,6 @@ from psychophys.observers.layers import Layer, Selection, select_layers
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import Estimator, get_estimator
 
-CONFIRMED = 1e-3
-"""Relative change of a response's squared norm that rounding in another batch may make."""
 FINER = 100.0
 """By which differences in float64 have a smaller step: their error is of the order of its square."""
 
@@ -215,6 +213,6 @@ def confirm(measurement: Measurement, ways: Ways, sums: Sums) -> Ways:
             shown = present(own, way.observer, way.layers, block, way.estimator)
             for name, square in shown.squares().items():
                 before, now = float(sums.response[name][sample, value]), float(square[0])
-                if abs(now - before) > CONFIRMED * max(now, before):
+                if abs(now - before) > way.observer.arithmetic.repeats * max(now, before):
                     reasons[name] = "answers a stimulus otherwise when it is shown again, alone"
     return ways.without(reasons)

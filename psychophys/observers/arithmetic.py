@@ -32,12 +32,15 @@ class Arithmetic:
         PyTorch's word for that of float32 numbers.
     autocast
         Type that convolutions and matrix products are made of; None for that of their arguments.
+    repeats
+        Relative change of a response's squared norm that rounding in another batch may make.
     """
 
     name: str
     meaning: str
     precision: str = "ieee"
     autocast: torch.dtype | None = None
+    repeats: float = 1e-3
 
     @property
     def exact(self) -> bool:
@@ -50,10 +53,16 @@ ARITHMETIC = Registry(
     (
         Arithmetic("exact", "IEEE arithmetic of 24 bits in all products"),
         Arithmetic(
-            "tf32", "factors of 11 bits in convolutions and matrix products, where a GPU has it", "tf32"
+            "tf32",
+            "factors of 11 bits in convolutions and matrix products, where a GPU has it",
+            precision="tf32",
+            repeats=1e-2,
         ),
         Arithmetic(
-            "bf16", "convolutions and matrix products in bfloat16, of 8 bits", autocast=torch.bfloat16
+            "bf16",
+            "convolutions and matrix products in bfloat16, of 8 bits",
+            autocast=torch.bfloat16,
+            repeats=0.1,
         ),
     ),
     Arithmetic,

@@ -71,7 +71,7 @@ class Viewer:
         if not list(model.children()):
             model = nn.Sequential(model)
         image = torch.rand(1, 3, *self.input_size, generator=torch.Generator().manual_seed(0))
-        with computing(self.arithmetic):
+        with computing():  # What preparing changes is not to be told from rounding.
             own = copied(model, self.name) if copy else model
             if noise_seed is not None:
                 own = with_common_noise(own, noise_seed)
@@ -96,7 +96,8 @@ class Viewer:
         wide.device = torch.device("cpu") if self.device.type == "mps" else self.device
         wide._mean, wide._std = wide._per_channel(self.mean), wide._per_channel(self.std)
         shown = wide.preprocess(torch.zeros(1, 3, *self.input_size, dtype=wide.dtype, device=wide.device))
-        wide.model = prepare(copied(self.unused, self.name), wide.device, wide.dtype, shown, self.name)
+        with computing():
+            wide.model = prepare(copied(self.unused, self.name), wide.device, wide.dtype, shown, self.name)
         wide.unused = shared(wide.model)
         return wide
 

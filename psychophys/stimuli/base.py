@@ -191,7 +191,8 @@ class Stimulus:
 
 def _column(value: Tensor | float, like: Tensor) -> Tensor:
     if not isinstance(value, Tensor):
-        value = torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(1)
+        # Filled where it is needed: a number that is sent to a GPU makes the host wait.
+        return torch.full((1, 1, 1), value, dtype=like.dtype, device=like.device)
     return value.reshape(-1, 1, 1)
 
 
