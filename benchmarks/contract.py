@@ -1,7 +1,7 @@
 """The contract: what became of hostile networks, false alarms over timm, and its cost.
 
     python benchmarks/contract.py hostile [-o contract_hostile.csv]
-    python benchmarks/contract.py timm [-o contract_timm.csv] [--part 0/1]
+    python benchmarks/contract.py timm [-o contract_timm.csv] [--part 0/1] [--device cpu]
     python benchmarks/contract.py cost
 
 `hostile`: every network of tests/observers/hostile.py, with J as measured and as differences in float64 of an
@@ -61,13 +61,13 @@ def hostile() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def over_timm(part: str) -> pd.DataFrame:
+def over_timm(part: str, device: str) -> pd.DataFrame:
     """A row a model: whether all of its default layers keep the contract, and how far they are off."""
     models = pd.read_csv(ROOT / "benchmarks" / "coverage.csv")["model"]
     index, count = map(int, part.split("/"))
     rows = []
     for model in models[index::count]:
-        observer = psychophys.load_observer(model, weights="random")
+        observer = psychophys.load_observer(model, weights="random", device=device)
         started = time.perf_counter()
         contract = observer.check()
         faults = {name: v.faults[0] for name, v in contract.verdicts.items() if v.faults}
@@ -111,11 +111,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("hostile", "timm", "cost"))
     parser.add_argument("--part", default="0/1")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     keep_freed_memory()
-    made: dict[str, Any] = {"hostile": hostile, "timm": lambda: over_timm(options.part), "cost": cost}
+    made: dict[str, Any] = {"hostile": hostile, "timm": lambda: over_timm(options.part, options.device), "cost": cost}
     table = made[options.what]()
     print(table.to_string())
     if options.output:
