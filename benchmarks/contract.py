@@ -116,7 +116,11 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     keep_freed_memory()
-    made: dict[str, Any] = {"hostile": hostile, "timm": lambda: over_timm(options.part, options.device), "cost": cost}
+    made: dict[str, Any] = {
+        "hostile": hostile,
+        "timm": lambda: over_timm(options.part, options.device),
+        "cost": cost,
+    }
     table = made[options.what]()
     print(table.to_string())
     if options.output:

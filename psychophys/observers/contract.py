@@ -234,9 +234,12 @@ def _judge(found: Differences, tolerance: Tolerance) -> Verdict:
     if not any(found.norms):
         return Verdict() if found.tangent == 0 else Verdict(derivative=NONE, error=1.0)
     changes = [change if change == change else 1.0 for change in found.changes]  # noqa: PLR0124
+    if found.is_rounded(tolerance.nearly):
+        return Verdict(error=min(found.errors))
     best = min(range(len(changes)), key=changes.__getitem__)
     own = found.norms[best + 1]
-    jumps = not own or max(found.norms[best + 1 : -1], default=own) > INFLATED * own
+    inflated = [i for i, norm in enumerate(found.norms[:-1]) if i > best and norm > INFLATED * own]
+    jumps = not own or (bool(inflated) and not found.is_curved(inflated[0]))
     error = found.errors[best + 1]
     if changes[best] > tolerance.nearly or jumps:
         return Verdict(derivative=NONE, error=error)
@@ -254,7 +257,7 @@ def adjoint(observer: Viewer, layers: Sequence[Layer]) -> dict[str, str]:
             found = Passes(observer, fresh).adjoint()
         for name, error in found.items():
             if isinstance(error, str):
-                known[name] = f"has no reverse-mode derivative: {error}"
+                known[name] = f"cannot be shown to be adjoint: {error}"
             else:
                 known[name] = "" if error <= ADJOINT else "reverse mode is not the adjoint of forward mode"
     return {layer.name: known[layer.name] for layer in layers}

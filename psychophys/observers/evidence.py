@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 NAN = float("nan")
+ROUNDED = 1e-7
+"""A change by so much of the response may be its rounding."""
+SQUARELY, WHOLE = 4.0, 0.3
+"""By which an error may differ from what the square of the step makes of the one before; and a large one."""
 FAINT_STEP, FAINT = 1e-4, 1e5
 """A change over this step that is not so many times the rounding cannot be told by differences."""
 
@@ -82,12 +86,42 @@ class Differences:
         Of the tangent against each; NaN where both are 0.
     tangent
         Norm of the directional derivative by forward mode, 0 where there is none.
+    steps
+        Their half-widths.
+    response
+        Norm of the response itself.
     """
 
     norms: tuple[float, ...]
     changes: tuple[float, ...]
     errors: tuple[float, ...]
     tangent: float
+    steps: tuple[float, ...]
+    response: float
+
+    def is_curved(self, to: int) -> bool:
+        """Whether the step with this index is where a smooth function's curvature shows.
+
+        The error of a difference grows with the square of its step there, up to one of the whole; a jump is
+        not announced.
+        """
+        if to < 2:
+            return False
+        expected = [self.errors[i] * (self.steps[i + 1] / self.steps[i]) ** 2 for i in (to - 2, to - 1)]
+        follows = 1 / SQUARELY < expected[0] / max(self.errors[to - 1], 1e-300) < SQUARELY
+        return follows and expected[1] >= WHOLE
+
+    def is_rounded(self, agrees: float) -> bool:
+        """Whether all that the tangent misses, up to a step where it does not, is lost in the response.
+
+        Where a response is made of much larger numbers, its rounding is more than that of itself.
+        """
+        for i, (error, norm, step) in enumerate(zip(self.errors, self.norms, self.steps, strict=True)):
+            if error <= agrees:
+                return i > 0
+            if error * max(norm, self.tangent) * 2 * step > ROUNDED * self.response:
+                return False
+        return False
 
 
 def is_faint(tangent: float, response: float, tolerance: Tolerance) -> bool:

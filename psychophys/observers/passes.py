@@ -164,6 +164,8 @@ class Passes:
                 tuple(itertools.starmap(_apart, itertools.pairwise(d))),
                 tuple(_apart(one, t) for one in d),
                 float(t.norm()),
+                steps,
+                float(at.norm()),
             )
 
         moved = [p.pattern + side * step * p.direction for side in (1, -1) for step in steps]
@@ -206,7 +208,10 @@ class Passes:
             if of is not None:
                 tangents[name] = of[0].clone()
 
-        self._forward(self.wide, p.pattern[None], p.direction[None], keep)
+        try:
+            self._forward(self.wide, p.pattern[None], p.direction[None], keep)
+        except Exception as error:
+            return dict.fromkeys((layer.name for layer in self.layers), first_line(error))
         for layer in self.layers:
             try:
                 found[layer.name] = self._adjoint(layer, tangents.get(layer.name))

@@ -3,7 +3,8 @@
 import copy
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 import psychophys
 from psychophys import MeasurementError, Observer, PsychophysError, UsageError
 from psychophys.observers.arithmetic import ARITHMETIC, computing
-from psychophys.observers.contract import DIFFERENCES, FORWARD, NONE, adjoint, examine
+from psychophys.observers.contract import DIFFERENCES, FORWARD, NONE, _judge, adjoint, examine
+from psychophys.observers.evidence import DOUBLE, Differences
 from psychophys.observers.layers import MIXES, RANDOM, STATE, select_layers
 from psychophys.stimuli import Stimulus, get_stimulus
 
@@ -390,7 +392,9 @@ def test_a_callers_mode_changes_nothing(within: Callable[[], Any]) -> None:
 
 def test_rounding_of_products_does_not_pass_for_a_change_by_preparing() -> None:
     contract = psychophys.load_observer(arithmetic="bf16").check("classifier")
-    assert contract.dtype == "float64" and not contract.notes and contract.kept
+    assert contract.dtype == "float64"
+    assert not contract.notes
+    assert contract.kept
 
 
 def test_less_exact_arithmetic_is_another_run() -> None:
@@ -400,11 +404,54 @@ def test_less_exact_arithmetic_is_another_run() -> None:
     assert set(exact.runs) != set(rough.runs)
     (record,) = rough.runs.values()
     assert record["arithmetic"] == "bf16"
-    assert record["contract"]["dtype"] == "float64" and not record["contract"]["notes"]
+    assert record["contract"]["dtype"] == "float64"
+    assert not record["contract"]["notes"]
     a, b = (t.to_pandas()["sensitivity"] for t in (exact, rough))
     assert 1e-4 < float(np.abs(b / a - 1)[:4].max()) < 0.1
     with pytest.raises(UsageError, match="arithmetic"):
         psychophys.measure("test_resnet", **settings, arithmetic="tf23")
+
+
+# --- what differences over many steps say -----------------------------------------------------------------
+
+STEPS = DOUBLE.more_steps
+
+
+def judged(norms: Sequence[float], changes: Sequence[float], errors: Sequence[float], **more: float) -> str:
+    found = Differences(tuple(norms), tuple(changes), tuple(errors), steps=STEPS, **more)
+    return _judge(found, DOUBLE).derivative
+
+
+def test_a_sharp_turn_is_announced_by_curvature_and_a_jump_is_not() -> None:
+    # As stage3.3 of an untrained visformer_tiny shows itself: attention that turns within 1e-4.
+    norms = [3.6e5, 3.6e5, 3.6e5, 3.6e5, 1.26e6, 8.7e5, 2.2e5, 1.2e5]
+    later = [0.95, 0.96, 0.9, 0.8]
+    turn = [5.3e-7, 4.9e-5, 5.8e-3, *later], [1.7e-7, 5e-7, 5e-5, 5.9e-3, 0.95, 0.78, 0.83, 0.94]
+    jump = [1e-9, 1e-9, 1e-9, *later], [1e-8, 1e-9, 1e-9, 1e-9, 0.95, 0.78, 0.83, 0.94]
+    whole = {"tangent": 3.6e5, "response": 3.85e4}
+    assert judged(norms, *turn, **whole) == FORWARD
+    assert judged(norms, *jump, **whole) == NONE
+
+
+def test_rounding_of_larger_numbers_is_no_jump() -> None:
+    # As stages.3 of an untrained efficientvit_b0: a faint change of a response that is a quotient.
+    norms = [0.632, 0.123, 0.031, 3.8e-3, 8.2e-4, 3.4e-4, 3.25e-4, 3.25e-4]
+    changes, errors = [1, 1, 1, 0.99, 0.91, 0.32, 0.053], [1, 1, 1, 1, 0.92, 0.31, 0.053, 0.0091]
+    assert judged(norms, changes, errors, tangent=3.25e-4, response=7.95) == FORWARD
+    assert judged(norms, changes, errors, tangent=3.25e-4, response=1e-3) == NONE
+
+
+class Cancels(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 + ((1e9 + 1e-5 * x) - 1e9)
+
+
+def test_a_network_that_cancels_large_numbers_is_measured() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 5), out=Cancels()))
+    verdict = Observer(network, input_size=16, mean=MEAN, std=STD).check("out").verdicts["out"]
+    assert verdict.derivative == FORWARD
+    assert verdict.error < 0.02
 
 
 # --- what cannot be given -------------------------------------------------------------------------------
