@@ -21,10 +21,12 @@ from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
 from psychophys.cli.statistics import statistics
 from psychophys.cli.sweep import sweep
+from psychophys.cli.test import test
 
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     measure: ("guides/measuring",),
     sweep: ("guides/sweeps",),
+    test: ("studies/efficient-coding",),
     show: ("guides/results",),
     plot: ("guides/results",),
     compare: ("studies/efficient-coding", "studies/people"),

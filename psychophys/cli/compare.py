@@ -31,7 +31,6 @@ def compare(
         str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
     ] = None,
     pixels_per_degree: PixelsPerDegree = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help=f"Write the numbers: {TABLE_FILE}, or -.")
     ] = None,
@@ -43,7 +42,7 @@ def compare(
 
     \b
     Examples:
-      psychophys measure --weights pretrained,random && psychophys compare results.parquet
+      psychophys measure --weights pretrained,random --seeds 20 && psychophys compare results.parquet
       psychophys compare results.parquet --prior prior.parquet --figure coding.png
       psychophys compare results.parquet --human
     """
@@ -57,7 +56,7 @@ def compare(
     from psychophys.comparison.priors import load_prior
     from psychophys.comparison.table import Comparison
     from psychophys.observers.memory import keep_freed_memory
-    from psychophys.plots.thresholds import plot_comparison
+    from psychophys.plots.models import plot_any
 
     sink = Sink(output, figure=figure, force=force)
     sink.check()
@@ -71,15 +70,13 @@ def compare(
     pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
     chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
-    settings = {"prior": None if chosen is None else chosen.name, "scale": scale, "seed": seed}
+    settings = {"prior": None if chosen is None else chosen.name, "scale": scale}
     settings |= {"human": reference or human, "pixels_per_degree": pixels}
     sink.check_replacing(Comparison, lambda held: held.made_again(rows.identifiers, settings))
     keep_freed_memory()
-    found = coding.compare(
-        rows, chosen, scale=scale, seed=seed, human=reference or human, pixels_per_degree=pixels
-    )
+    found = coding.compare(rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels)
     density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
-    sink.draw(lambda: plot_comparison(rows, found, density, pixels_per_degree=pixels))
+    sink.draw(lambda: plot_any(rows, found, density, pixels))
     sink.write(Comparison(found, settings))
     sink.dump(Comparison(found, settings))
     if quiet:

@@ -74,6 +74,7 @@ class Asked:
     measurement: dict[str, Any]
     weights: list[str]
     seed: int
+    seeds: int | None
     dtype: str
     arithmetic: str
     noise_seed: int | None
@@ -88,6 +89,14 @@ def _options(
         str, typer.Option(help=f"{', '.join(WEIGHTS)}, or several with commas.")
     ] = "pretrained",
     seed: Annotated[int, typer.Option(help="Of random and shuffled weights.")] = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many random and shuffled networks, of seeds that follow each other.",
+            show_default="1",
+        ),
+    ] = None,
     stimulus: Annotated[
         str | None,
         typer.Option(help=f"{either(STIMULI)}: see `psychophys stimuli`. Default: gabor (patch for hue)."),
@@ -202,7 +211,7 @@ def _options(
     variants = [part.strip() for part in weights.split(",")]
     modules = tuple(str(path) for path in imports or [])
     return Asked(
-        measurement, variants, seed, dtype, arithmetic, noise_seed, device, batch_size, modules, quiet
+        measurement, variants, seed, seeds, dtype, arithmetic, noise_seed, device, batch_size, modules, quiet
     )
 
 

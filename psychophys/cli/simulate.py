@@ -179,7 +179,7 @@ def _refuse_what_the_file_says(asked: Asked) -> None:
     given = [k for k, v in asked.measurement.items() if k not in free and v != usual.measurement[k]]
     if (asked.weights, asked.seed) != (usual.weights, usual.seed):
         given.append("weights")
-    of_observer = ("dtype", "arithmetic", "noise_seed")
+    of_observer = ("dtype", "arithmetic", "noise_seed", "seeds")
     given += [name for name in of_observer if getattr(asked, name) != getattr(usual, name)]
     if given:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Measured sensitivities against a prior or human ones: layers, pixels and controls side by side."""
+"""Measured sensitivities against a prior or human ones: layers, pixels and control networks side by side."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from torch import nn
 
 from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.base.types import Array
-from psychophys.comparison.correlation import FEWEST_VALUES, compare_with_prior
+from psychophys.comparison.correlation import FEWEST_VALUES, compare_with_prior, correlation
 from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
-from psychophys.comparison.priors import Density, Prior, load_prior
+from psychophys.comparison.priors import PRIORS, Density, Prior, load_prior
 from psychophys.comparison.priors.table import statistic_for
+from psychophys.comparison.untrained import with_controls
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
@@ -25,8 +27,6 @@ from psychophys.results.thresholds import Results
 
 PIXELS = "pixels"
 DEFAULT_PRIOR = "imagenet-sample"
-GOOD_R, GOOD_P = 0.5, 0.05
-"""From where on a layer is said to go with the prior: in the words of :func:`conclusions` only."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension"]
 
 
@@ -35,7 +35,6 @@ def compare(
     prior: str | Prior | None = None,
     *,
     scale: float | None = None,
-    seed: int = 0,
     human: bool | str = False,
     pixels_per_degree: float = PIXELS_PER_DEGREE,
 ) -> pd.DataFrame:
@@ -47,8 +46,6 @@ def compare(
         Name or file of a prior, or one. Default: ``DEFAULT_PRIOR``.
     scale
         Of the prior, in pixels: see :meth:`Prior.density`.
-    seed
-        Of the bootstrap.
     human
         Compare with human sensitivity in place of a prior: with the reference of that name in
         :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over
@@ -63,6 +60,9 @@ def compare(
         ``layer_depth``, and the attributes of :class:`psychophys.comparison.correlation.Coding`. The first
         row of a run is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which
         is also the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
+        Where there are runs of untrained networks of the same model, measured in the same way, columns such
+        as ``random_p`` say where a run stands among them (:mod:`psychophys.comparison.untrained`). Columns
+        such as ``r with wei-stocker-2015`` hold the correlation with the other priors that come along.
         With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place
         of ``prior``, and a curve over frequency goes by the first of its runs.
 
@@ -73,7 +73,7 @@ def compare(
         contrast at too few frequencies.
     """
     if not human:
-        return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale, seed)
+        return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale)
     if prior is not None or scale is not None:
         raise UsageError(
             "human sensitivity and a prior cannot be compared with at once",
@@ -86,11 +86,12 @@ def compare(
         scaled = pixels_per_degree if matched.across else float("nan")
         named = {"reference": matched.reference.name, "pixels_per_degree": scaled}
         fewest = FEWEST_FREQUENCIES if matched.across else FEWEST_VALUES
-        rows += _rows(matched.rows, matched.curve, pixels, named, seed, fewest)
-    return pd.DataFrame(rows)
+        measured = _with_errors(matched.rows, matched.records[0])
+        rows += _rows(measured, matched.curve, pixels, named, fewest=fewest)
+    return with_controls(pd.DataFrame(rows), results.runs)
 
 
-def _with_prior(results: Results, prior: str | Prior, scale: float | None, seed: int) -> pd.DataFrame:
+def _with_prior(results: Results, prior: str | Prior, scale: float | None) -> pd.DataFrame:
     chosen = load_prior(prior) if isinstance(prior, str) else prior
     frame = results.to_pandas()
     if frame.empty:
@@ -99,9 +100,25 @@ def _with_prior(results: Results, prior: str | Prior, scale: float | None, seed:
     known: dict[str, Array | None] = {}
     for run_id, group in frame.groupby("run_id", sort=False):
         density = density_for(group, chosen, scale)
-        pixels = _baseline(results.runs[str(run_id)], known)
-        rows += _rows(group, density, pixels, {"prior": chosen.name}, seed)
-    return pd.DataFrame(rows)
+        record = results.runs[str(run_id)]
+        pixels = _baseline(record, known)
+        rows += _rows(
+            _with_errors(group, record), density, pixels, {"prior": chosen.name}, _others(group, chosen)
+        )
+    return with_controls(pd.DataFrame(rows), results.runs)
+
+
+def _others(group: pd.DataFrame, chosen: Prior) -> dict[str, Density]:
+    """The other priors that come along and say something of what a run measured."""
+    found = {}
+    for name, prior in PRIORS.items():
+        if name == chosen.name:
+            continue
+        try:
+            found[name] = density_for(group, prior)
+        except UsageError:
+            continue
+    return found
 
 
 def _baseline(record: Mapping[str, Any], known: dict[str, Array | None]) -> Array | None:
@@ -131,20 +148,21 @@ def _rows(
     density: Density,
     pixels: Array | None,
     named: Mapping[str, Any],
-    seed: int,
+    others: Mapping[str, Density] | None = None,
+    *,
     fewest: int = FEWEST_VALUES,
 ) -> list[dict[str, Any]]:
     """One row for the pixels, where there are any, and one for each layer."""
-    rows: list[dict[str, Any]] = []
     about: dict[Any, Any] = {**group.iloc[0][RUN].to_dict(), **named}
     first = group[group["layer"] == group["layer"].iloc[0]]
+    rows: list[dict[str, Any]] = []
     if pixels is not None:
         place: dict[Any, Any] = {"layer": PIXELS, "layer_index": -1, "layer_depth": 0.0}
-        rows.append({**about, **place, **_coding(first, pixels, density, None, seed, fewest)})
+        shown = first.assign(sensitivity=pixels, error=np.nan)
+        rows.append({**about, **place, **_coding(shown, density, None, others or {}, fewest)})
     for layer, part in group.groupby("layer", sort=False):
         place = {"layer": layer, **part.iloc[0][["layer_index", "layer_depth"]].to_dict()}
-        sensitivity = part["sensitivity"].to_numpy(dtype=float)
-        rows.append({**about, **place, **_coding(part, sensitivity, density, pixels, seed, fewest)})
+        rows.append({**about, **place, **_coding(part, density, pixels, others or {}, fewest)})
     return rows
 
 
@@ -168,22 +186,30 @@ def density_for(group: pd.DataFrame, prior: Prior, scale: float | None = None) -
 
 
 def _coding(
-    part: pd.DataFrame, sensitivity: Array, density: Density, pixels: Array | None, seed: int, fewest: int
+    part: pd.DataFrame, density: Density, pixels: Array | None, others: Mapping[str, Density], fewest: int
 ) -> dict[str, Any]:
     order = np.argsort(part["value"].to_numpy(dtype=float), kind="stable")
-    values = part["value"].to_numpy(dtype=float)[order]
-    sensitivity, pixels = sensitivity[order], None if pixels is None else pixels[order]
-    at = density.at(values)
-    circular = _goes_round(values, density.period)
-    return asdict(compare_with_prior(sensitivity, at, pixels, circular=circular, seed=seed, fewest=fewest))
+    part, pixels = part.iloc[order], None if pixels is None else pixels[order]
+    values, sensitivity = (part[name].to_numpy(dtype=float) for name in ("value", "sensitivity"))
+    found = compare_with_prior(
+        sensitivity, values, density, pixels, errors=part["error"].to_numpy(dtype=float), fewest=fewest
+    )
+    return asdict(found) | {
+        f"r with {name}": _correlation_at(sensitivity, other.at(values)) for name, other in others.items()
+    }
 
 
-def _goes_round(values: Array, period: float | None) -> bool:
-    """Whether values are the equal steps of one whole round."""
-    if period is None or len(values) < 2:
-        return False
-    steps = np.diff(values)
-    return bool(np.allclose(steps, steps[0]) and np.isclose(len(values) * steps[0], period))
+def _correlation_at(sensitivity: Array, density: Array) -> float:
+    good = np.isfinite(sensitivity) & np.isfinite(density)
+    return correlation(sensitivity[good], density[good]) if good.sum() >= FEWEST_VALUES else float("nan")
+
+
+def _with_errors(rows: pd.DataFrame, record: Mapping[str, Any]) -> pd.DataFrame:
+    """Add standard errors of the sensitivities, from the thresholds' intervals; NaN where there are none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = np.log(rows["threshold_high"] / rows["threshold_low"])
+    spread = norm.ppf(0.5 + record["measurement"]["confidence"] / 2)
+    return rows.assign(error=rows["sensitivity"] * width / (2 * spread))
 
 
 def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
@@ -199,82 +225,3 @@ def pixel_sensitivity(record: Mapping[str, Any]) -> Array | None:
     except PsychophysError:
         return None
     return np.asarray(table.to_pandas()["sensitivity"], dtype=float)
-
-
-def conclusions(comparison: pd.DataFrame) -> list[str]:
-    """A sentence or two for each run, of no more than the numbers say."""
-    said = []
-    for _, group in comparison.groupby("run_id", sort=False):
-        said.append(_conclusion(group))
-    for _, group in comparison.groupby(["model", "stimulus", "dimension"], sort=False, dropna=False):
-        said += _against_control(group)
-    return list(dict.fromkeys(said))
-
-
-def _layers(group: pd.DataFrame) -> pd.DataFrame:
-    return group[group["layer_index"] >= 0]
-
-
-def _conclusion(group: pd.DataFrame) -> str:
-    first, layers = group.iloc[0], _layers(group)
-    who = f"{first['model']} ({first['weights']})"
-    what = "human sensitivity" if "reference" in group else "the prior"
-    known = layers[layers["r"].notna()]
-    if known.empty:
-        short = (layers["n_values"] < FEWEST_VALUES).all()
-        why = f"too few values of {_axis(first)} that {what} covers" if short else "what is even has no r"
-        return f"{who}: nothing to compare ({why})."
-    ring = known["p_shift"].notna().any()
-    best = known.iloc[int(np.argmax(known["r"]))]
-    highest = f"highest r {best['r']:.2f}, in {best['layer']}"
-    if ring and known["p_least"].min() > GOOD_P:
-        enough = int(np.ceil(best["p_least"] * best["n_values"] / GOOD_P - 1e-9))
-        return (
-            f"{who}: {best['n_values']} values are too few for p <= {GOOD_P:g} with {what}; measure at least "
-            f"{enough} ({highest})."
-        )
-    if not ring and known["slope_low"].isna().all():
-        most = known["n_values"].max()
-        few = f"{most} values of {_axis(first)} are too few"
-        return f"{who}: {few}; measure at least {FEWEST_VALUES} ({highest})."
-    shown = known["p_shift"] <= GOOD_P if ring else known["slope_low"] > 0
-    criterion = f"p <= {GOOD_P:g}" if ring else "slope's interval over 0"
-    good = known[(known["r"] >= GOOD_R) & shown]
-    if good.empty:
-        found = f"goes with {what} in no layer ({highest})"
-    else:
-        best = good.iloc[int(np.argmax(good["r"]))]
-        found = (
-            f"goes with {what} in {len(good)} of {len(known)} layers (r >= {GOOD_R:g}, {criterion}; "
-            f"highest r {best['r']:.2f}, in {best['layer']})"
-        )
-    pixels = group[group["layer_index"] < 0]["r"]
-    baseline = ""
-    if len(pixels):
-        r = pixels.iloc[0]
-        baseline = (
-            "; the pixels' own sensitivity is even" if np.isnan(r) else f"; the pixels' own r is {r:.2f}"
-        )
-    return f"{who}: sensitivity to {first['dimension']} {found}{baseline}."
-
-
-def _axis(row: pd.Series) -> str:
-    """What a comparison runs over."""
-    across = pd.notna(row.get("pixels_per_degree"))
-    return "frequency" if across else str(row["dimension"])
-
-
-def _against_control(group: pd.DataFrame) -> list[str]:
-    """How trained and untrained weights of one model differ in their last layers."""
-    last = {weights: _layers(part).iloc[-1] for weights, part in group.groupby("weights", sort=False)}
-    trained = last.get("pretrained")
-    if trained is None or np.isnan(trained["r"]):
-        return []
-    controls = [
-        f"{'none' if np.isnan(last[name]['r']) else format(last[name]['r'], '.2f')} {name}"
-        for name in ("random", "shuffled")
-        if name in last
-    ]
-    if not controls:
-        return ["Without `random` weights beside it, this does not tell what training contributes."]
-    return [f"{trained['model']}, {trained['layer']}: r {trained['r']:.2f} trained, {', '.join(controls)}."]

@@ -1,4 +1,4 @@
-"""Sensitivity against a prior: the efficient-coding test. Numbers in, numbers out (NumPy alone).
+"""Sensitivity against a prior: correlations, slopes and how far noise lets them go. Numbers in, numbers out.
 
 An efficient code puts J proportional to p^q: q = 2 where information is maximised (Wei & Stocker 2015),
 q = 1/2 where discrimination error is minimised (Morais & Pillow 2018, "Power-law efficient neural codes").
@@ -12,12 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from psychophys.base.types import Array
+from psychophys.comparison.intervals import combined, slope_interval
+from psychophys.comparison.priors import Density
 
-REPLICATES = 1000
-INTERVAL_PERCENT = (2.5, 97.5)
 FEWEST_VALUES = 6
 FLAT = 1e-3
 """S.d. over mean under which a curve has no shape: what it has is the pixel grid's and rounding's."""
+TURNS = 180
+"""Positions on a ring to which a curve is turned: more than values, so that no p is out of reach."""
+TIED = 1e-9
+HALF_TURN_DEG = 180.0
+"""Period of orientation, whose cardinal peaks repeat after half of it."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,25 @@ class Coding:
     r
         Pearson correlation of sqrt(J) with p.
     slope, slope_low, slope_high
-        Of log sqrt(J) on log p: q / 2, with a 95 % interval by a block bootstrap over values.
-    p_shift
-        Share of circular shifts of the sensitivities that correlate at least as well, the one without a
-        shift included; NaN for an axis with ends.
+        Of log sqrt(J) on log p, with a 95 % interval (:mod:`psychophys.comparison.intervals`).
+    q, q_low, q_high
+        The exponent in J proportional to p^q: twice the slope.
+    p_turned
+        Share of the turns of the sensitivities round the ring that correlate at least as well, the one by
+        nothing included; NaN for an axis with ends. It supposes that a curve could point anywhere, which
+        the pixel grid does not allow to a network: see :mod:`psychophys.comparison.untrained`.
+    p_least
+        The smallest ``p_turned`` there can be: more than 1 / ``TURNS`` where a curve repeats in a round.
     r_partial
         Correlation given the baseline: ``r`` where that is flat, NaN without one.
-    p_least
-        The smallest ``p_shift`` there can be: 1 / n_values, or more where the prior repeats in a round.
+    r_given_cardinal
+        Correlation given the first harmonic that repeats after 90 deg: what goes with this prior beyond
+        cardinal peaks of any kind. NaN for what is not orientation.
+    r_turned
+        Correlation with the prior turned by a quarter of the ring (orientation: 45 deg).
+    r_ceiling
+        The largest r that noise of the two curves leaves to be seen, from what their own noise is; 1 where
+        that is not known.
     """
 
     n_values: int
@@ -44,44 +60,63 @@ class Coding:
     slope: float
     slope_low: float
     slope_high: float
-    p_shift: float
-    r_partial: float
+    q: float
+    q_low: float
+    q_high: float
+    p_turned: float
     p_least: float
+    r_partial: float
+    r_given_cardinal: float
+    r_turned: float
+    r_ceiling: float
 
 
 def compare_with_prior(
     sensitivity: Array,
-    density: Array,
+    values: Array,
+    prior: Density,
     baseline: Array | None = None,
     *,
-    circular: bool = True,
-    seed: int = 0,
+    errors: Array | None = None,
     fewest: int = FEWEST_VALUES,
 ) -> Coding:
-    """Compare sensitivities with the density of a prior at the same values, in the order of the values.
+    """Compare sensitivities with the density of a prior, in the order of the values.
 
     Parameters
     ----------
-    sensitivity, density, baseline
-        Shape (n,). Values where one of the first two is not finite, or not over 0, are left out.
-    circular
-        Whether the values go once round a ring in equal steps.
+    sensitivity, values, baseline
+        Shape (n,). Values where the sensitivity or the density is not finite, or not over 0, are left out.
+    errors
+        Standard errors of the sensitivities, shape (n,).
     fewest
         With fewer values nothing is computed, and with fewer than ``FEWEST_VALUES`` no interval.
     """
+    density = prior.at(values)
     good = np.isfinite(sensitivity) & np.isfinite(density) & (sensitivity > 0) & (density > 0)
-    s, p = sensitivity[good], density[good]
+    s, p, at = sensitivity[good], density[good], values[good]
     if len(s) < fewest:
-        nothing = float("nan")
-        return Coding(len(s), *[nothing] * 7)
-    enough = len(s) >= FEWEST_VALUES
-    slopes = _slopes(s, p, circular, np.random.default_rng(seed)) if enough else np.empty(0)
-    low, high = np.percentile(slopes, INTERVAL_PERCENT) if len(slopes) else (np.nan, np.nan)
-    partial = float("nan") if baseline is None else partial_correlation(s, p, baseline[good])
-    whole = circular and bool(good.all())
-    shift = shift_p_value(s, p) if whole else float("nan")
-    least = _share_of_repeats(p) if whole else float("nan")
-    return Coding(len(s), correlation(s, p), slope(s, p), float(low), float(high), shift, partial, least)
+        return Coding(len(s), *[float("nan")] * 13)
+    whole = bool(good.all()) and goes_round(values, prior.period)
+    replicates = None if prior.replicates is None else prior.replicates_at(at)
+    q = slope(s, p)
+    low, high = _interval(s, p, whole, replicates)
+    least, turned = turned_p_value(s, p) if whole else (np.nan, np.nan)
+    return Coding(
+        n_values=len(s),
+        r=correlation(s, p),
+        slope=q,
+        slope_low=low,
+        slope_high=high,
+        q=2 * q,
+        q_low=2 * low,
+        q_high=2 * high,
+        p_turned=turned,
+        p_least=least,
+        r_partial=float("nan") if baseline is None else partial_correlation(s, p, baseline[good]),
+        r_given_cardinal=_given_cardinal(s, p, at) if prior.period == HALF_TURN_DEG else float("nan"),
+        r_turned=_with_quarter_turn(s, at, prior) if whole else float("nan"),
+        r_ceiling=ceiling(s, None if errors is None else errors[good], p, replicates),
+    )
 
 
 def correlation(a: Array, b: Array) -> float:
@@ -97,12 +132,34 @@ def _is_flat(values: Array) -> bool:
 
 
 def partial_correlation(a: Array, b: Array, given: Array) -> float:
-    """Correlation of what a straight line on ``given`` leaves of ``a`` and ``b``."""
-    rab, rag, rbg = correlation(a, b), correlation(a, given), correlation(b, given)
-    if np.isnan(rag) or np.isnan(rbg):
-        return rab  # What is flat explains nothing.
-    rest = (1 - rag**2) * (1 - rbg**2)
-    return float(np.clip((rab - rag * rbg) / np.sqrt(rest), -1, 1)) if rest > 1e-12 else float("nan")
+    """Correlation of what a straight line on ``given`` leaves of ``a`` and ``b``.
+
+    ``given`` has shape (n,), or (n, m) for a plane; columns that are flat explain nothing.
+    """
+    columns = given.reshape(len(a), -1)
+    columns = columns[:, [not _is_flat(column) for column in columns.T]]
+    rab = correlation(a, b)
+    if np.isnan(rab) or not columns.shape[1]:
+        return rab
+    design = np.column_stack([np.ones(len(a)), columns])
+    rest = [y - design @ np.linalg.lstsq(design, y, rcond=None)[0] for y in (a, b)]
+    squares = [float(x @ x) for x in rest]
+    # What a line explains whole has no rest but rounding.
+    if any(square < 1e-12 * float(y @ y) for square, y in zip(squares, (a, b), strict=True)):
+        return float("nan")
+    return float(np.clip(rest[0] @ rest[1] / np.sqrt(squares[0] * squares[1]), -1, 1))
+
+
+def _given_cardinal(s: Array, p: Array, orientation_deg: Array) -> float:
+    angle = np.deg2rad(4 * orientation_deg)
+    if len(s) < FEWEST_VALUES:
+        return float("nan")
+    return partial_correlation(s, p, np.column_stack([np.cos(angle), np.sin(angle)]))
+
+
+def _with_quarter_turn(s: Array, values: Array, prior: Density) -> float:
+    assert prior.period is not None
+    return correlation(s, prior.at(values - prior.period / 4))
 
 
 def slope(sensitivity: Array, density: Array) -> float:
@@ -113,31 +170,75 @@ def slope(sensitivity: Array, density: Array) -> float:
     return float(x @ (y - y.mean())) / square if square > 1e-20 else float("nan")
 
 
-def shift_p_value(sensitivity: Array, density: Array) -> float:
-    """How often a circular shift of the sensitivities does as well as none.
+def goes_round(values: Array, period: float | None) -> bool:
+    """Whether values are the equal steps of one whole round."""
+    if period is None or len(values) < 2:
+        return False
+    steps = np.diff(values)
+    return bool(np.allclose(steps, steps[0]) and np.isclose(len(values) * steps[0], period))
 
-    Neighbours on the ring are alike, so that an ordinary p-value would be too small. With n values the
-    smallest possible is 1 / n.
+
+def turns(curve: Array) -> Array:
+    """A curve of equal steps round a ring, turned to every position: (n,) to (TURNS, n), first by nothing.
+
+    Between the steps it is interpolated by its harmonics, which keeps what is random about it as it is.
     """
-    observed = correlation(sensitivity, density)
-    if np.isnan(observed):
+    n = len(curve)
+    harmonics = np.fft.rfft(curve)
+    angles = 2 * np.pi * np.arange(TURNS)[:, None] * np.arange(len(harmonics)) / TURNS
+    return np.asarray(np.fft.irfft(harmonics * np.exp(-1j * angles), n, axis=1), dtype=float)
+
+
+def turned_p_value(sensitivity: Array, density: Array) -> tuple[float, float]:
+    """The smallest p-value there can be, and how often a turn of the sensitivities does as well as none.
+
+    Neighbours on the ring are alike, so that an ordinary p-value would be too small. Turns that change
+    nothing, because one of the two curves repeats, count as doing as well.
+    """
+    if np.isnan(correlation(sensitivity, density)):
+        return float("nan"), float("nan")
+    s, p = turns(sensitivity - sensitivity.mean()), density - density.mean()
+    every = s @ p / np.sqrt((s * s).sum(axis=1) * (p @ p))
+    least = np.mean(np.abs(every - every[0]) <= TIED)
+    return float(least), float(np.mean(every >= every[0] - TIED))
+
+
+def _interval(s: Array, p: Array, circular: bool, replicates: Array | None) -> tuple[float, float]:
+    """Of the slope: from the misfit of the line and from the images of the prior."""
+    if len(s) < FEWEST_VALUES:
+        return float("nan"), float("nan")
+    misfit = slope_interval(s, p, circular)
+    found = combined(slope(s, p), misfit, None if replicates is None else slopes(s, replicates))
+    return found.low, found.high
+
+
+def slopes(sensitivity: Array, densities: Array) -> Array:
+    """Slope on every row of (B, n) densities; rows that are not over 0 everywhere are left out."""
+    x = np.log(densities[(densities > 0).all(axis=1)])
+    x = x - x.mean(axis=1, keepdims=True)
+    y = np.log(sensitivity)
+    return np.asarray(x @ (y - y.mean()) / (x * x).sum(axis=1), dtype=float)
+
+
+def ceiling(
+    sensitivity: Array, errors: Array | None, density: Array, replicates: Array | None = None
+) -> float:
+    """The largest correlation that noise of the curves leaves to be seen.
+
+    The root of both curves' reliabilities (Spearman 1904): the share of a curve's variance over the values
+    that is not noise. A curve whose noise is not known counts as without.
+    """
+    shares = [
+        _reliability(sensitivity, None if errors is None else errors**2),
+        _reliability(density, None if replicates is None else replicates.var(axis=0, ddof=1)),
+    ]
+    return float(np.sqrt(np.prod(shares)))
+
+
+def _reliability(curve: Array, noise: Array | None) -> float:
+    """Share of a curve's variance that is not noise, whose variances are given; NaN for a flat curve."""
+    if _is_flat(curve):
         return float("nan")
-    shifted = [correlation(np.roll(sensitivity, k), density) for k in range(len(sensitivity))]
-    return float(np.mean(np.array(shifted) >= observed - 1e-12))
-
-
-def _share_of_repeats(density: Array) -> float:
-    """Share of circular shifts that leave a density as it is."""
-    return float(np.mean([np.allclose(np.roll(density, k), density) for k in range(len(density))]))
-
-
-def _slopes(s: Array, p: Array, circular: bool, generator: np.random.Generator) -> Array:
-    """Slopes of resampled values, in blocks of neighbours (Kuensch 1989; circular: Politis & Romano 1992)."""
-    n = len(s)
-    length = max(round(n ** (1 / 3)), 2)
-    last = n if circular else n - length + 1
-    starts = generator.integers(last, size=(REPLICATES, -(-n // length)))
-    index = (starts[..., None] + np.arange(length)).reshape(REPLICATES, -1)[:, :n] % n
-    found: Array = np.array([slope(s[i], p[i]) for i in index])
-    finite: Array = found[np.isfinite(found)]
-    return finite
+    if noise is None or not np.isfinite(noise).all():
+        return 1.0
+    return float(np.clip(1 - noise.mean() / curve.var(ddof=1), 0, 1))

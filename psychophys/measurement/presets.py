@@ -1,4 +1,4 @@
-"""Settings of published experiments. A new one is one :class:`Preset` and one entry in the table."""
+"""Settings of experiments, published and ours. A new one is one :class:`Preset`, an entry in the table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import numpy as np
 from psychophys.base.errors import unknown
 from psychophys.base.registry import Registry
 
+CODING = "efficient-coding"
+
 
 @dataclass(frozen=True)
 class Preset:
-    """A published experiment's settings, by dimension."""
+    """An experiment's settings, by dimension."""
 
     name: str
     summary: str
@@ -57,6 +59,19 @@ PRESETS = Registry(
                     "step": 0.1,
                     "noise": "gaussian",
                 },
+            },
+        ),
+        Preset(
+            CODING,
+            "what `psychophys test` measures: J over three frequencies an octave apart, or over colours",
+            {
+                "orientation": {"parameters": {"phase": 4, "frequency": (2.24, 4.48, 8.96)}},
+                "hue": {
+                    "stimulus": "patch",
+                    "parameters": {"saturation": _linspace(0.5, 0.9, 3), "value": _linspace(0.5, 0.9, 3)},
+                },
+                "frequency": {"parameters": {"phase": 4, "orientation": (0.0, 45.0, 90.0, 135.0)}},
+                "contrast": {"parameters": {"phase": 4, "orientation": (0.0, 45.0, 90.0, 135.0)}},
             },
         ),
     ),

@@ -18,6 +18,8 @@ from psychophys.observers.learned import is_learned
 
 DEFAULT_MODEL = "tf_efficientnet_lite0"
 WEIGHTS = ("pretrained", "random", "shuffled")
+CONTROLS = ("random", "shuffled")
+"""Weights that a seed decides: what a trained network is compared with."""
 _SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
@@ -62,7 +64,8 @@ class Job:
     @property
     def label(self) -> str:
         """The observer in a few words."""
-        return f"{self.model} {Path(self.checkpoint).name if self.checkpoint else self.weights}"
+        drawn = f" {self.seed}" if self.weights in CONTROLS and self.seed else ""
+        return f"{self.model} {Path(self.checkpoint).name if self.checkpoint else self.weights}{drawn}"
 
 
 def make_jobs(
@@ -70,29 +73,40 @@ def make_jobs(
     weights: Sequence[str] = ("pretrained",),
     *,
     seed: int = 0,
+    seeds: int = 1,
     checkpoint: str | Path | None = None,
     dtype: str = "float32",
     arithmetic: str = "exact",
     noise_seed: int | None = None,
 ) -> list[Job]:
-    """Every model with every weights variant and every checkpoint.
+    """Every model with every weights variant, every checkpoint and, where one decides, every seed.
 
     Parameters
     ----------
+    seed, seeds
+        The first seed, and how many that follow each other.
     checkpoint
         A file, or a glob pattern for several, which are put in the order of their steps.
 
     Raises
     ------
     UsageError
-        For a name that is not known, or a pattern that matches no file.
+        For a name that is not known, a pattern that matches no file, or no seed.
     """
+    if seeds < 1:
+        raise UsageError(f"{seeds} seeds", "Give one or more.")
+    if seeds > 1 and not set(weights) & set(CONTROLS):
+        raise UsageError(
+            f"{seeds} seeds of {', '.join(weights)} weights, which no seed decides",
+            "Add --weights random, or leave out --seeds.",
+        )
     files = [None] if checkpoint is None else find_checkpoints(checkpoint)
     return [
-        Job(model, variant, seed, file, dtype, arithmetic, noise_seed)
+        Job(model, variant, drawn, file, dtype, arithmetic, noise_seed)
         for model in models
         for variant in weights
         for file in files
+        for drawn in range(seed, seed + (seeds if variant in CONTROLS else 1))
     ]
 
 

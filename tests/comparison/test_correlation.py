@@ -11,27 +11,37 @@ from PIL import Image
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.comparison.compare import PIXELS, compare, conclusions, pixel_sensitivity
+from psychophys.comparison.compare import PIXELS, compare, pixel_sensitivity
 from psychophys.comparison.correlation import (
+    TURNS,
+    ceiling,
     compare_with_prior,
     correlation,
     partial_correlation,
-    shift_p_value,
     slope,
+    slopes,
+    turned_p_value,
+    turns,
 )
+from psychophys.comparison.priors import Density
+from psychophys.comparison.verdict import conclusions
 from psychophys.plots.thresholds import MOST_RUNS, plot_thresholds
 
 ANGLES = np.arange(0, 180, 5.0)
 PRIOR = 2 - np.abs(np.sin(np.deg2rad(2 * ANGLES)))
+DENSITY = Density(ANGLES, PRIOR, 180.0, "deg")
 
 
 @pytest.mark.parametrize("q", [0.5, 1.0, 2.0])
-def test_a_power_law_code_has_its_slope(q: float) -> None:
-    found = compare_with_prior(3 * PRIOR ** (q / 2), PRIOR)
+def test_a_power_law_code_has_its_exponent(q: float) -> None:
+    found = compare_with_prior(3 * PRIOR ** (q / 2), ANGLES, DENSITY)
     assert found.slope == pytest.approx(q / 2)
     assert found.slope_low == pytest.approx(q / 2)
     assert found.slope_high == pytest.approx(q / 2)
+    assert (found.q, found.q_low, found.q_high) == pytest.approx((q, q, q))
     assert found.r > 0.99
+    assert found.r_turned < -0.9
+    assert found.r_ceiling == 1
 
 
 def test_correlations_are_those_of_least_squares() -> None:
@@ -42,6 +52,10 @@ def test_correlations_are_those_of_least_squares() -> None:
     assert correlation(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
     rest = [y - np.polyval(np.polyfit(given, y, 1), given) for y in (a, b)]
     assert partial_correlation(a, b, given) == pytest.approx(np.corrcoef(*rest)[0, 1])
+    two = np.column_stack([given, generator.normal(size=40) + 5])
+    design = np.column_stack([np.ones(40), two])
+    rest = [y - design @ np.linalg.solve(design.T @ design, design.T @ y) for y in (a, b)]
+    assert partial_correlation(a, b, two) == pytest.approx(np.corrcoef(*rest)[0, 1])
     assert slope(np.exp(a), np.exp(b)) == pytest.approx(np.polyfit(b, a, 1)[0])
 
 
@@ -52,37 +66,73 @@ def test_what_is_flat_has_no_correlation_and_explains_nothing() -> None:
     assert partial_correlation(sensitivity, PRIOR, flat) == correlation(sensitivity, PRIOR)
 
 
-def test_shifts_tell_a_shape_from_smoothness() -> None:
-    assert shift_p_value(PRIOR, PRIOR) == pytest.approx(2 / 36)  # A quarter turn is the same prior.
+def test_turns_keep_what_they_turn() -> None:
+    curve = np.random.default_rng(0).normal(size=36)
+    turned = turns(curve)
+    assert turned.shape == (TURNS, 36)
+    for step in range(36):
+        assert turned[step * TURNS // 36] == pytest.approx(np.roll(curve, step))
+    smooth = 2 + np.cos(np.deg2rad(2 * ANGLES - 40)) + np.sin(np.deg2rad(6 * ANGLES))
+    by = 180 / TURNS * 7
+    expected = 2 + np.cos(np.deg2rad(2 * (ANGLES - by) - 40)) + np.sin(np.deg2rad(6 * (ANGLES - by)))
+    assert turns(smooth)[7] == pytest.approx(expected)
+
+
+def test_turns_tell_a_shape_from_smoothness() -> None:
+    # A quarter turn is the same prior: two of the turns do as well, and none can do better.
+    assert turned_p_value(PRIOR, PRIOR) == pytest.approx((2 / TURNS, 2 / TURNS))
     one_peak = np.exp(np.cos(np.deg2rad(2 * ANGLES)))
-    assert shift_p_value(one_peak, one_peak) == pytest.approx(1 / 36)
-    assert shift_p_value(np.roll(one_peak, 18), one_peak) == 1
+    assert turned_p_value(one_peak, one_peak) == pytest.approx((1 / TURNS, 1 / TURNS))
+    assert turned_p_value(np.roll(one_peak, 18), one_peak)[1] == 1
     # Smooth curves of random phase: p is uniform, where an ordinary p-value would be small.
     generator = np.random.default_rng(0)
     values = []
-    for _ in range(200):
+    for _ in range(400):
         curve = 2 + np.cos(np.deg2rad(2 * ANGLES) + generator.uniform(0, 2 * np.pi))
-        values.append(shift_p_value(curve, one_peak))
-    assert np.mean(np.array(values) <= 0.1) == pytest.approx(0.1, abs=0.07)
+        values.append(turned_p_value(curve, one_peak)[1])
+    assert np.mean(np.array(values) <= 0.05) == pytest.approx(0.05, abs=0.03)
 
 
-def test_the_slope_interval_covers_the_slope() -> None:
+def test_what_goes_beyond_cardinal_peaks_is_told() -> None:
+    cardinal = 3 + np.cos(np.deg2rad(4 * ANGLES))
+    bumps = np.cos(np.deg2rad(2 * ANGLES - 30))
+    mere = compare_with_prior(cardinal, ANGLES, Density(ANGLES, cardinal + 0.5 * bumps, 180.0, "deg"))
+    assert mere.r > 0.8
+    assert np.isnan(mere.r_given_cardinal)  # All of it is cardinal.
+    shared = cardinal + 0.5 * bumps + 0.1 * np.random.default_rng(0).normal(size=36)
+    own = compare_with_prior(shared, ANGLES, Density(ANGLES, cardinal + 0.5 * bumps, 180.0, "deg"))
+    assert own.r_given_cardinal > 0.9
+    hue = compare_with_prior(shared, 2 * ANGLES, Density(2 * ANGLES, cardinal + bumps, 360.0, "deg"))
+    assert np.isnan(hue.r_given_cardinal)
+
+
+def test_the_ceiling_is_the_correlation_of_two_noisy_halves() -> None:
     generator = np.random.default_rng(0)
-    inside = []
-    for seed in range(60):
-        noisy = PRIOR * np.exp(0.1 * generator.normal(size=36))
-        found = compare_with_prior(noisy, PRIOR, seed=seed)
-        inside.append(found.slope_low <= 1 <= found.slope_high)
-    assert 0.8 <= np.mean(inside) <= 1
+    noise = 0.2 * generator.normal(size=(2000, 2, 36))
+    halves = PRIOR + noise
+    seen = np.mean([correlation(a, b) for a, b in halves])
+    # One curve without noise, one with: the root of the reliability that the halves share.
+    found = np.mean([ceiling(a, np.full(36, 0.2), PRIOR) for a, _ in halves])
+    assert found == pytest.approx(np.sqrt(seen), abs=0.02)
+    both = np.mean([ceiling(a, np.full(36, 0.2), b, PRIOR + noise[:200, 0]) for a, b in halves])
+    assert both == pytest.approx(seen, abs=0.03)
+    assert ceiling(PRIOR, None, PRIOR) == 1
+
+
+def test_slopes_on_replicates_are_slopes() -> None:
+    generator = np.random.default_rng(0)
+    replicates = PRIOR * np.exp(0.1 * generator.normal(size=(5, 36)))
+    sensitivity = np.exp(generator.normal(size=36))
+    assert slopes(sensitivity, replicates) == pytest.approx([slope(sensitivity, p) for p in replicates])
 
 
 def test_values_without_a_density_are_left_out() -> None:
     sensitivity, density = PRIOR.copy(), PRIOR.copy()
     sensitivity[3], density[7] = np.nan, 0
-    found = compare_with_prior(sensitivity, density)
+    found = compare_with_prior(sensitivity, ANGLES, Density(ANGLES, density, 180.0, "deg"))
     assert found.n_values == 34
-    assert np.isnan(found.p_shift)
-    assert np.isnan(compare_with_prior(PRIOR[:3], PRIOR[:3]).r)
+    assert np.isnan(found.p_turned)
+    assert np.isnan(compare_with_prior(PRIOR[:3], ANGLES[:3], DENSITY).r)
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +158,12 @@ def test_trained_sensitivity_goes_with_natural_images_and_untrained_does_not(res
     layers = table[table["layer"] != PIXELS]
     assert (layers[layers["weights"] == "pretrained"]["r"] > 0.75).all()
     assert (layers[layers["weights"] == "random"]["r"].abs() < 0.4).all()
-    assert (layers[layers["weights"] == "pretrained"]["p_shift"] < 0.06).all()
+    assert (layers[layers["weights"] == "pretrained"]["p_turned"] < 0.05).all()
+    assert (layers[layers["weights"] == "pretrained"]["random_n"] == 1).all()
+    assert (layers[layers["weights"] == "pretrained"]["random_p"] == 0.5).all()
     said = conclusions(table)
-    assert "(pretrained): sensitivity to orientation goes with the prior in 3 of 3 layers" in said[0]
-    assert "(random): sensitivity to orientation goes with the prior in no layer" in said[1]
-    assert "pixels' own sensitivity is even" in said[0]
-    assert "trained" in said[2]
-    assert "random" in said[2]
+    assert "1 untrained network cannot give p <= 0.05: measure 19 or more" in said[0]
+    assert "(random): r with the prior is" in said[1]
 
 
 @pytest.mark.slow
@@ -124,20 +173,21 @@ def test_the_verdict_does_not_depend_on_the_order_of_values() -> None:
         table = psychophys.measure(
             values=list(values), parameters={"phase": 2}, layers="blocks.5", device="cpu"
         )
-        said.append(compare(table)[["layer", "r", "p_shift", "slope", "slope_low"]])
+        said.append(compare(table)[["layer", "r", "p_turned", "slope", "slope_low"]])
     first, second = (frame.set_index("layer") for frame in said)
     assert first.to_numpy() == pytest.approx(second.to_numpy(), rel=1e-4, nan_ok=True)
 
 
 def test_verdicts_say_where_there_is_too_little() -> None:
     settings = {"parameters": {"phase": 1}, "layers": "blocks.5", "device": "cpu"}
-    few = compare(psychophys.measure(values=12, **settings))
-    assert "12 values are too few for p <= 0.05" in conclusions(few)[0]
+    alone = conclusions(compare(psychophys.measure(values=12, **settings)))
+    assert "Whether training contributes is not tested" in alone[1]
+    assert "--weights pretrained,random --seeds 20" in alone[1]
     fewer = compare(psychophys.measure(values=4, **settings))
     assert "too few values of orientation" in conclusions(fewer)[0]
     ends = compare(psychophys.measure(dimension="contrast", values=6, **settings))
     assert set(ends["n_values"]) == {6}
-    assert "p <=" not in conclusions(ends)[0]
+    assert "against turns" not in conclusions(ends)[0]
 
 
 def test_units_must_agree() -> None:
@@ -177,7 +227,7 @@ def test_compare_writes_tables_and_figures(results: Path, tmp_path: Path) -> Non
         assert (tmp_path / f"coding.{kind}").stat().st_size > 5000
     text = done.stderr.decode()
     assert "orientation against imagenet-sample" in " ".join(text.split())
-    assert "goes with the prior in 3 of 3 layers" in text
+    assert "1 untrained network cannot give p <= 0.05" in " ".join(text.split())
     assert len(pd.read_parquet(tmp_path / "coding.parquet")) == 8
     done = call_inside("compare", results, "--prior", "wei-stocker-2015", "-o", "-", "-q", cwd=tmp_path)
     assert done.stdout.decode().startswith('"run_id"')

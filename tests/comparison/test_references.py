@@ -13,9 +13,10 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.comparison.compare import PIXELS, conclusions
-from psychophys.comparison.correlation import compare_with_prior
+from psychophys.comparison.compare import PIXELS
+from psychophys.comparison.correlation import TURNS, compare_with_prior
 from psychophys.comparison.human import match
+from psychophys.comparison.priors import Density
 from psychophys.comparison.references import (
     REFERENCES,
     Reference,
@@ -23,6 +24,7 @@ from psychophys.comparison.references import (
     hue_rate,
     reference_for,
 )
+from psychophys.comparison.verdict import conclusions
 from psychophys.plots.thresholds import plot_comparison, plot_thresholds
 from psychophys.results.thresholds import Results
 from psychophys.stimuli import STIMULI
@@ -172,8 +174,8 @@ def test_who_sees_as_people_do_has_slope_one(rings: dict[str, Results], name: st
     assert list(found["layer"]) == [PIXELS, "conv", "relu"]
     assert layers[["r", "slope", "slope_low", "slope_high"]].to_numpy() == pytest.approx(1, rel=1e-3)
     assert found["pixels_per_degree"].isna().all()
-    assert (layers["p_shift"] <= 0.05).all()
-    assert "goes with human sensitivity in 2 of 2 layers" in conclusions(found)[0]
+    assert (layers["p_turned"] <= 0.05).all()
+    assert "r with human sensitivity is 1.00 at most, in conv" in conclusions(found)[0]
     assert "prior" not in found
 
 
@@ -196,8 +198,8 @@ def test_contrast_is_compared_over_frequency(functions: Results) -> None:
     assert set(found["reference"]) == {"watson-ahumada-2005"}
     assert set(found["pixels_per_degree"]) == {50}
     assert set(found["n_values"]) == {6}
-    assert layers["p_shift"].isna().all()
-    assert "sensitivity to contrast goes with human sensitivity in 2 of 2 layers" in conclusions(found)[0]
+    assert layers["p_turned"].isna().all()
+    assert "r with human sensitivity is 1.00 at most, in conv;" in conclusions(found)[0]
 
 
 def test_the_baseline_of_contrast_is_that_of_its_images(functions: Results) -> None:
@@ -215,7 +217,9 @@ def test_the_baseline_of_contrast_is_that_of_its_images(functions: Results) -> N
         image.append(2 * float((high - low).norm()))
     cycles_per_degree = np.array(FREQUENCIES[::-1]) * 50 / SIDE
     expected = compare_with_prior(
-        np.array(image), contrast_sensitivity(cycles_per_degree, 45), circular=False
+        np.array(image),
+        cycles_per_degree,
+        Density(cycles_per_degree, contrast_sensitivity(cycles_per_degree, 45), None, "cycles/deg"),
     )
     assert pixels["r"] == pytest.approx(expected.r, abs=1e-3, nan_ok=True)
     assert pixels["slope"] == pytest.approx(expected.slope, abs=1e-3)
@@ -242,20 +246,14 @@ def test_too_few_frequencies_are_refused_with_what_to_do(observer: psychophys.Ob
             psychophys.compare(results, human=True)
 
 
-def test_a_round_that_repeats_needs_more_values(observer: psychophys.Observer) -> None:
-    # A quarter turn leaves the human curve as it is, and one shift in 18 does as well as none.
+def test_no_p_is_out_of_reach_where_a_curve_repeats(observer: psychophys.Observer) -> None:
+    # A quarter turn leaves the human curve as it is, and one turn in 90 does as well as none.
     results = psychophys.measure(observer, values=36, parameters={"phase": 1}, layers="conv")
     angles = results.to_pandas()["value"].to_numpy()
     results = replaced(results, 2 - np.abs(np.sin(np.deg2rad(2 * angles))))
-    for found, what in (
-        (psychophys.compare(results, human=True), "human sensitivity"),
-        (psychophys.compare(results, "wei-stocker-2015"), "the prior"),
-    ):
-        assert found["p_least"].iloc[-1] == found["p_shift"].iloc[-1] == 2 / 36
-        assert (
-            f"36 values are too few for p <= 0.05 with {what}; measure at least 40" in conclusions(found)[0]
-        )
-        assert "highest r 1.00" in conclusions(found)[0]
+    for found in (psychophys.compare(results, human=True), psychophys.compare(results, "wei-stocker-2015")):
+        assert found["p_least"].iloc[-1] == found["p_turned"].iloc[-1] == pytest.approx(2 / TURNS)
+        assert "is 1.00 at most, in conv; p 0.011 against turns of the curve" in conclusions(found)[0]
 
 
 @pytest.mark.parametrize("name", ["orientation", "patch", "contrast"])

@@ -7,22 +7,66 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.display import plain_table, say
-from psychophys.comparison.compare import conclusions
+from psychophys.comparison.verdict import conclusions, is_one_of_several, kinds_of
+from psychophys.comparison.zoo import DEPTH, over_models, rank_models
 
 _LEGEND = (
-    "r: correlation of sensitivity with {}; slope: of log sensitivity on log {}, with 95 % interval; "
-    "p: share of circular shifts that do as well; r | pixels: given the pixels' own."
+    "r: correlation of sensitivity with {0}; q: J goes with {1}^q, with 95 % interval; {2}turned: share of "
+    "turns of the curve that do as well; r | 90: given cardinal peaks of any kind."
 )
-PRIOR_LEGEND = _LEGEND.format("the prior", "prior (1: infomax)")
-HUMAN_LEGEND = _LEGEND.format("human sensitivity", "human sensitivity (1: same modulation)")
+_CONTROLS = (
+    "untrained: r of 95 % of networks that were not trained, p: of r among them, over all layers at once; "
+)
+
+
+MOST_TABLES = 4
+"""More networks are shown as a ranking alone."""
 
 
 def print_comparison(console: Console, found: pd.DataFrame) -> None:
-    """A table a run, and what it means."""
-    for _, rows in found.groupby("run_id", sort=False):
+    """A table a run, but for networks that differ in their seed alone; a ranking of models; what it means."""
+    shown = [
+        rows for _, rows in found.groupby("run_id", sort=False) if not is_one_of_several(found, rows)
+    ] or [found[found["run_id"] == found["run_id"].iloc[0]]]
+    ranking = rank_models(found)
+    if len(shown) > MOST_TABLES:
+        console.print(_ranking(ranking))
+        say(console, *_overall(ranking))
+        return
+    for rows in shown:
         console.print(_table(rows))
-    console.print(HUMAN_LEGEND if "reference" in found else PRIOR_LEGEND, highlight=False)
-    say(console, *conclusions(found))
+    beside = ("human sensitivity", "(human sensitivity)") if "reference" in found else ("the prior", "p")
+    controls = _CONTROLS if any(map(kinds_of, shown)) else ""
+    console.print(_LEGEND.format(*beside, controls), highlight=False)
+    if len(ranking) > 1:
+        console.print(_ranking(ranking))
+    say(console, *conclusions(found), *_overall(ranking))
+
+
+def _ranking(ranking: pd.DataFrame) -> Table:
+    """One row a model; the layer is the one nearest to three quarters of the depth."""
+    table = plain_table(f"models by r, at {DEPTH:.0%} of their depth")
+    for heading in ("model", "weights", "layer"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("r", "untrained", "p", "q", "interval", "layers"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in ranking.to_dict("records"):
+        count = str(row["layers"]) if pd.isna(row["passing"]) else f"{row['passing']:.0f} of {row['layers']}"
+        named = (str(row[name]) for name in ("model", "weights", "layer"))
+        beside = (_two(row["r"]), _range(row["r_low"], row["r_high"]), _three(row["p_family"]))
+        table.add_row(*named, *beside, _two(row["q"]), _range(row["q_low"], row["q_high"]), count)
+    return table
+
+
+def _overall(ranking: pd.DataFrame) -> list[str]:
+    found = over_models(ranking) if len(ranking) else None
+    if found is None:
+        return []
+    return [
+        f"Over {found.n} models J goes with p^{found.mean:.2f} ({found.low:.2f} to {found.high:.2f}; s.d. "
+        f"between models {found.spread:.2f}; another is to be expected between {found.low_next:.2f} and "
+        f"{found.high_next:.2f})."
+    ]
 
 
 def _table(rows: pd.DataFrame) -> Table:
@@ -31,16 +75,30 @@ def _table(rows: pd.DataFrame) -> Table:
     title = f"{first['model']} ({first['weights']}): {first['dimension']} against {what}"
     if pd.notna(first.get("pixels_per_degree")):
         title += f", over frequency at {first['pixels_per_degree']:g} pixels/deg"
+    kinds = kinds_of(rows)
     table = plain_table(title)
     table.add_column("layer", no_wrap=True)
-    for heading in ("r", "slope", "interval", "p", "r | pixels"):
+    headings = ["r"]
+    for kind in kinds:
+        headings += ["untrained" if kind == "random" else kind, "p"]
+    for heading in (*headings, "q", "interval", "turned", "r | 90"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.to_dict("records"):
-        interval = f"{_two(row['slope_low'])} to {_two(row['slope_high'])}"
-        numbers = (row["r"], row["slope"], interval, row["p_shift"], row["r_partial"])
-        table.add_row(str(row["layer"]), *(v if isinstance(v, str) else _two(v) for v in numbers))
+        cells = [_two(row["r"])]
+        for kind in kinds:
+            cells += [_range(row[f"{kind}_r_low"], row[f"{kind}_r_high"]), _three(row[f"{kind}_p_family"])]
+        cells += [_two(row["q"]), _range(row["q_low"], row["q_high"]), _three(row["p_turned"])]
+        table.add_row(str(row["layer"]), *cells, _two(row["r_given_cardinal"]))
     return table
+
+
+def _range(low: float, high: float) -> str:
+    return "-" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
 
 
 def _two(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.2f}"
+
+
+def _three(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.3f}"

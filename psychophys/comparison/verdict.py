@@ -1,0 +1,164 @@
+"""What a comparison says, in sentences of no more than its numbers show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from psychophys.comparison.correlation import FEWEST_VALUES
+from psychophys.observers.names import CONTROLS
+
+GOOD_P = 0.05
+ENOUGH = round(1 / GOOD_P) - 1
+"""Control networks with which p can be as small as that: 1 / (K + 1)."""
+
+
+def conclusions(comparison: pd.DataFrame) -> list[str]:
+    """A sentence or two for each network, and one for each set of control networks.
+
+    What decides is whether a layer goes with the prior more closely than in untrained networks, over all
+    layers at once. Turns of the curve, cardinal peaks of any kind and other priors are named beside.
+    """
+    said: list[str] = []
+    for _, rows in comparison.groupby("run_id", sort=False):
+        if not is_one_of_several(comparison, rows):
+            said += _of_run(rows)
+    for keys, rows in comparison.groupby(["model", "weights", "stimulus", "dimension"], sort=False):
+        if keys[1] in CONTROLS and len(rows["run_id"].unique()) > 1:
+            said.append(_of_controls(rows))
+    return list(dict.fromkeys(said))
+
+
+def is_one_of_several(comparison: pd.DataFrame, rows: pd.DataFrame) -> bool:
+    """Whether a run is one of the networks that differ in their seed alone."""
+    first = rows.iloc[0]
+    alike = comparison["weights"].isin(CONTROLS)
+    for name in ("model", "weights", "stimulus", "dimension"):
+        alike &= comparison[name] == first[name]
+    return len(comparison[alike]["run_id"].unique()) > 1
+
+
+def layers_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the row of the pixels."""
+    return rows[rows["layer_index"] >= 0]
+
+
+def passing(layers: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Layers with a slope over 0, whose r is larger than control networks' over all layers at once."""
+    return layers[(layers["slope_low"] > 0) & (layers[f"{kind}_p_family"] <= GOOD_P)]
+
+
+def kinds_of(rows: pd.DataFrame) -> list[str]:
+    """Kinds of control networks that a run is compared with."""
+    return [k for k in CONTROLS if f"{k}_n" in rows and layers_of(rows)[f"{k}_n"].notna().any()]
+
+
+def _of_run(rows: pd.DataFrame) -> list[str]:
+    first, layers = rows.iloc[0], layers_of(rows)
+    who, what = f"{first['model']} ({first['weights']})", _beside(rows)
+    known = layers[layers["r"].notna()]
+    if known.empty:
+        few = (layers["n_values"] < FEWEST_VALUES).all()
+        why = f"too few values of {axis_of(first)} that {what} covers" if few else "what is even has no r"
+        return [f"{who}: nothing to compare ({why})."]
+    if known["slope_low"].isna().all() and known["n_values"].max() < FEWEST_VALUES:
+        most = known["n_values"].max()
+        best = known.iloc[int(np.argmax(known["r"]))]
+        return [
+            f"{who}: {most} values of {axis_of(first)} are too few; measure at least {FEWEST_VALUES} "
+            f"(highest r {best['r']:.2f}, in {best['layer']})."
+        ]
+    kinds = kinds_of(rows)
+    if not kinds:
+        return [f"{who}: {_highest(known, what)}{_pixels(rows)}.", _no_control(first)]
+    return [line for kind in kinds for line in _against(rows, known, kind, who, what)]
+
+
+def _no_control(first: pd.Series) -> str:
+    trained = first["weights"] not in CONTROLS
+    more = "pretrained,random" if trained else "random"
+    return (
+        "Whether training contributes is not tested without untrained networks beside it: measure with "
+        f"--weights {more} --seeds {ENOUGH + 1}."
+    )
+
+
+def _highest(known: pd.DataFrame, what: str) -> str:
+    best = known.iloc[int(np.argmax(known["r"]))]
+    ring = "" if pd.isna(best["p_turned"]) else f"; p {best['p_turned']:.3f} against turns of the curve"
+    return f"r with {what} is {best['r']:.2f} at most, in {best['layer']}{ring}"
+
+
+def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what: str) -> Iterator[str]:
+    """The verdict, and how specific it is."""
+    first, n = rows.iloc[0], int(known[f"{kind}_n"].max())
+    word = "untrained" if kind == "random" else kind
+    if n < ENOUGH:
+        yield (
+            f"{who}: {_highest(known, what)}; {n} {word} network{'s' if n > 1 else ''} cannot give "
+            f"p <= {GOOD_P:g}: measure {ENOUGH} or more (--seeds)."
+        )
+        return
+    good = passing(known, kind)
+    best = (known if good.empty else good).sort_values("r").iloc[-1]
+    band = f"{best['r']:.2f}, in {best['layer']}; {word} there {best[f'{kind}_r_low']:.2f} to "
+    band += f"{best[f'{kind}_r_high']:.2f}"
+    if good.empty:
+        yield (
+            f"{who}: sensitivity to {first['dimension']} goes with {what} more closely than in {n} {word} "
+            f"networks in no layer (highest r {band}){_pixels(rows)}."
+        )
+        return
+    yield (
+        f"{who}: sensitivity to {first['dimension']} goes with {what} more closely than in {n} {word} "
+        f"networks in {len(good)} of {len(known)} layers (p <= {GOOD_P:g} over all at once; highest r {band})"
+        f"{_pixels(rows)}."
+    )
+    yield _specific(best)
+
+
+def _specific(best: pd.Series) -> str:
+    """What else could be behind it: noise, direction, cardinal peaks, another prior."""
+    parts = [f"J goes with p^{best['q']:.2f} ({best['q_low']:.2f} to {best['q_high']:.2f})"]
+    if best["r_ceiling"] < 0.995:
+        parts.append(f"noise leaves r {best['r_ceiling']:.2f} at most")
+    if pd.notna(best["p_turned"]):
+        parts.append(f"turns of the curve do as well with p {best['p_turned']:.3f}")
+    if pd.notna(best["r_given_cardinal"]):
+        parts.append(f"r given cardinal peaks of any kind {best['r_given_cardinal']:.2f}")
+    if pd.notna(best["r_turned"]):
+        parts.append(f"r with it turned by a quarter {best['r_turned']:.2f}")
+    others = [name for name in best.index if str(name).startswith("r with ") and pd.notna(best[name])]
+    parts += [f"{name} {best[name]:.2f}" for name in others]
+    return f"In {best['layer']}: {'; '.join(parts)}."
+
+
+def _of_controls(rows: pd.DataFrame) -> str:
+    first, known = rows.iloc[0], layers_of(rows)["r"].dropna()
+    n = rows["run_id"].nunique()
+    if known.empty:
+        return f"{first['model']} ({n} {first['weights']}): what is even has no r."
+    return (
+        f"{first['model']} ({n} {first['weights']}): r {known.min():.2f} to {known.max():.2f} over all "
+        "layers and networks."
+    )
+
+
+def _beside(rows: pd.DataFrame) -> str:
+    return "human sensitivity" if "reference" in rows else "the prior"
+
+
+def axis_of(row: pd.Series) -> str:
+    """What a comparison runs over."""
+    across = pd.notna(row.get("pixels_per_degree"))
+    return "frequency" if across else str(row["dimension"])
+
+
+def _pixels(rows: pd.DataFrame) -> str:
+    pixels = rows[rows["layer_index"] < 0]["r"]
+    if pixels.empty:
+        return ""
+    r = pixels.iloc[0]
+    return "; the pixels' own sensitivity is even" if np.isnan(r) else f"; the pixels' own r is {r:.2f}"

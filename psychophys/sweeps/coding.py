@@ -1,0 +1,169 @@
+"""The efficient-coding test of one model: the trained network and untrained ones, measured and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.comparison.compare import compare
+from psychophys.comparison.priors import Prior
+from psychophys.comparison.verdict import conclusions
+from psychophys.measurement.plan import plan
+from psychophys.measurement.presets import CODING, PRESETS
+from psychophys.observers.names import CONTROLS, DEFAULT_MODEL, make_jobs
+from psychophys.results.thresholds import Results, concat, read
+from psychophys.sweeps.engines import Serial
+from psychophys.sweeps.store import Store
+from psychophys.sweeps.sweep import State, Sweep
+from psychophys.sweeps.tasks import Task
+
+SEEDS = 20
+"""Untrained networks: one more than p = 0.05 needs."""
+MEASURED = "measured"
+"""Folder of the results in that of a test."""
+
+
+@dataclass(frozen=True)
+class CodingTest:
+    """What came of a test.
+
+    Attributes
+    ----------
+    results
+        Thresholds of all networks.
+    comparison
+        Of :func:`psychophys.compare`.
+    failures
+        What could not be measured, and why.
+    """
+
+    results: Results
+    comparison: pd.DataFrame
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def conclusions(self) -> list[str]:
+        """The verdict, and how specific it is, in sentences."""
+        return conclusions(self.comparison)
+
+
+def with_preset(settings: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`psychophys.plan` with the test's own preset, where it has one and none is named."""
+    stimulus, dimension = settings.get("stimulus"), settings.get("dimension")
+    if settings.get("preset") is not None:
+        return settings
+    known = PRESETS[CODING].settings
+    if dimension is None:
+        measured = plan(**settings).dimension if stimulus is not None else next(iter(known))
+    else:
+        measured = dimension
+    if measured not in known:
+        return settings
+    return {**settings, "dimension": measured, "preset": CODING}
+
+
+def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool = False) -> Sweep:
+    """The sweep that measures all networks into the folder; what is there is not measured again.
+
+    Raises
+    ------
+    UsageError
+        Without a network that is tested, or one that it is compared with.
+    """
+    kinds = {task.job.weights for task in tasks}
+    if not kinds & set(CONTROLS):
+        raise UsageError("no untrained networks to compare with", "Add --controls random.")
+    return Sweep(list(tasks), Store(Path(folder) / MEASURED), retry_failed)
+
+
+def evaluate(sweep: Sweep, prior: str | Prior | None = None, scale: float | None = None) -> CodingTest:
+    """Compare what a sweep has measured.
+
+    Raises
+    ------
+    MeasurementError
+        Where the tested network, or all that it is compared with, could not be measured.
+    """
+    done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
+    notes = {task.job.label: sweep.store.failure(task) for task in sweep.tasks if task not in done}
+    failures = {label: str((note or {}).get("error", "not measured")) for label, note in notes.items()}
+    kinds = {task.job.weights for task in done}
+    first = sweep.tasks[0].job
+    if first.weights not in kinds or not kinds & set(CONTROLS):
+        label, reason = next(iter(failures.items()))
+        raise MeasurementError(f"{label}: {reason}", "Begin the test again; what is measured is kept.")
+    results = concat(read(sweep.store.path(task)) for task in done)
+    return CodingTest(results, compare(results, prior, scale=scale), failures)
+
+
+def coding_test(
+    model: str = DEFAULT_MODEL,
+    *,
+    weights: str = "pretrained",
+    controls: str | Sequence[str] = "random",
+    seeds: int = SEEDS,
+    checkpoint: str | Path | None = None,
+    prior: str | Prior | None = None,
+    scale: float | None = None,
+    folder: str | Path | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    **settings: Any,
+) -> CodingTest:
+    """Test whether a model is most sensitive to what is most common in images, and untrained ones are not.
+
+    Parameters
+    ----------
+    model, weights, checkpoint
+        See :func:`psychophys.load_observer`.
+    controls, seeds
+        Kinds of weights that it is compared with, ``random`` or ``shuffled``, and how many networks of each.
+    prior, scale
+        See :func:`psychophys.compare`.
+    folder
+        Where results are kept, and found again by a test that goes on. Default: nowhere.
+    **settings
+        Of the measurement, as :func:`psychophys.plan` takes them. Default: the preset ``efficient-coding``.
+
+    Returns
+    -------
+    CodingTest
+        Its ``conclusions`` are the verdict.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or an impossible value.
+    MeasurementError
+        Where the network, or all that it is compared with, could not be measured.
+    """
+    with TemporaryDirectory() as spare:
+        tasks = plan_networks(model, weights, controls, seeds, checkpoint, settings, device, batch_size)
+        sweep = plan_test(tasks, spare if folder is None else folder)
+        for _ in sweep.run(Serial()):
+            pass
+        return evaluate(sweep, prior, scale)
+
+
+def plan_networks(
+    model: str,
+    weights: str,
+    controls: str | Sequence[str],
+    seeds: int,
+    checkpoint: str | Path | None,
+    settings: dict[str, Any],
+    device: str,
+    batch_size: int | None,
+) -> list[Task]:
+    """The network that is tested, and those that it is compared with."""
+    measurement = plan(**with_preset(settings))
+    kinds = [controls] if isinstance(controls, str) else list(controls)
+    jobs = make_jobs([model], [weights], checkpoint=checkpoint)
+    jobs += make_jobs([model], kinds, seed=1 if weights in kinds else 0, seeds=seeds)
+    return [Task(measurement, job, device, batch_size) for job in jobs]

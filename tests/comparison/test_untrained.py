@@ -1,0 +1,155 @@
+"""The standing among untrained networks: p-values that hold, and verdicts within them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from psychophys.comparison.untrained import familywise_p, rank_p, with_controls
+from psychophys.comparison.verdict import conclusions, is_one_of_several, kinds_of, passing
+
+LAYERS = ("early", "deep")
+
+
+def test_ranks_are_those_of_a_permutation_test() -> None:
+    null = np.array([[0.1, 0.5], [0.2, 0.6], [0.3, 0.7], [0.4, 0.8]])
+    assert rank_p(np.array([0.35, 0.9]), null) == pytest.approx([2 / 5, 1 / 5])
+    assert rank_p(np.array([0.4, 0.8]), null) == pytest.approx([2 / 5, 2 / 5])  # Ties are against it.
+
+
+def test_families_are_tested_by_their_largest_statistic() -> None:
+    generator = np.random.default_rng(0)
+    observed, null = generator.normal(size=4), generator.normal(size=(19, 4))
+    every = np.vstack([observed, null])
+    slow = []
+    for layer in range(4):
+        z = (every - every.mean(axis=0)) / every.std(axis=0, ddof=1)
+        slow.append((1 + sum(max(z[k]) >= z[0, layer] for k in range(1, 20))) / 20)
+    assert familywise_p(observed, null) == pytest.approx(slow)
+    # A layer's own scale does not count.
+    scale = np.array([1, 10, 0.1, 3])
+    assert familywise_p(observed * scale, null * scale) == pytest.approx(slow)
+    assert familywise_p(np.zeros(3), np.zeros((19, 3))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.9])
+def test_over_many_layers_errors_are_as_rare_as_they_are_said_to_be(alike: float) -> None:
+    generator, wrong = np.random.default_rng(0), 0
+    for _ in range(2000):
+        common = generator.standard_t(3, size=(21, 1))
+        every = np.sqrt(alike) * common + np.sqrt(1 - alike) * generator.normal(size=(21, 13))
+        wrong += familywise_p(every[0], every[1:]).min() <= 0.05
+    assert 0.03 < wrong / 2000 < 0.062
+
+
+def comparison(
+    networks: Sequence[tuple[str, int]], r: Sequence[Sequence[float]], **more: Any
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows as :func:`psychophys.compare` makes them, and provenance."""
+    rows, records = [], {}
+    for (weights, seed), own in zip(networks, r, strict=True):
+        run = f"{weights} {seed}"
+        records[run] = {"model": "m", "measurement": {"values": [0.0]}, "input_size": [8, 8]}
+        about = {"run_id": run, "model": "m", "weights": weights, "seed": seed}
+        about |= {"stimulus": "gabor", "dimension": "orientation", "prior": "p"}
+        rows.append({**about, "layer": "pixels", "layer_index": -1, "r": np.nan, "slope": 0.0})
+        for index, (layer, value) in enumerate(zip(LAYERS, own, strict=True)):
+            rows.append({**about, "layer": layer, "layer_index": index, "r": value, "slope": value / 2})
+    frame = pd.DataFrame(rows).assign(
+        n_values=36, slope_low=lambda f: f["slope"] - 0.1, q=lambda f: 2 * f["slope"]
+    )
+    frame = frame.assign(q_low=frame["q"] - 0.2, q_high=frame["q"] + 0.2, p_turned=0.01, r_ceiling=0.9)
+    frame = frame.assign(r_given_cardinal=0.5, r_turned=-0.5)
+    return frame.assign(**more), records
+
+
+def spread(n: int, middle: float = 0.0) -> list[list[float]]:
+    return [[x, middle + x] for x in np.linspace(-0.2, 0.2, n)]
+
+
+def networks(n: int) -> list[tuple[str, int]]:
+    return [("pretrained", 0), *(("random", seed) for seed in range(n))]
+
+
+def test_a_trained_network_stands_among_untrained_ones() -> None:
+    frame, records = comparison(networks(20), [[0.1, 0.9], *spread(20)])
+    found = with_controls(frame, records)
+    own = found[(found["weights"] == "pretrained") & (found["layer_index"] >= 0)].set_index("layer")
+    assert list(own["random_n"]) == [20, 20]
+    assert own["random_p"]["deep"] == own["random_p_slope"]["deep"] == pytest.approx(1 / 21)
+    assert own["random_p_family"]["deep"] == pytest.approx(1 / 21)
+    assert own["random_p"]["early"] == pytest.approx((1 + 5) / 21)
+    assert own["random_r_low"]["deep"] == pytest.approx(-0.19, abs=0.01)
+    assert own["random_r_high"]["deep"] == pytest.approx(0.19, abs=0.01)
+    assert found[found["layer"] == "pixels"]["random_n"].isna().all()
+    # Each untrained one is tested against the others.
+    others = found[(found["weights"] == "random") & (found["layer"] == "deep")]
+    assert set(others["random_n"]) == {19}
+    assert sorted(others["random_p"]) == pytest.approx(np.arange(1, 21) / 20)
+    assert list(passing(own.reset_index(), "random")["layer"]) == ["deep"]
+
+
+def test_networks_that_were_measured_otherwise_do_not_count() -> None:
+    frame, records = comparison(networks(3), [[0.1, 0.9], *spread(3)])
+    records["random 0"]["measurement"] = {"values": [1.0]}
+    records["random 1"]["model"] = "another"
+    found = with_controls(frame, records)
+    own = found[(found["weights"] == "pretrained") & (found["layer"] == "deep")].iloc[0]
+    assert own["random_n"] == 1
+    alone, known = comparison([("pretrained", 0)], [[0.1, 0.9]])
+    assert "random_n" not in with_controls(alone, known)
+
+
+def test_an_even_layer_of_an_untrained_network_goes_with_nothing() -> None:
+    curves = [[0.1, 0.9], *spread(20)]
+    curves[5] = [0.0, np.nan]
+    frame, records = comparison(networks(20), curves)
+    own = with_controls(frame, records)
+    own = own[(own["weights"] == "pretrained") & (own["layer"] == "deep")].iloc[0]
+    assert own["random_p"] == pytest.approx(1 / 21)
+    assert own["random_n"] == 20
+
+
+@pytest.mark.parametrize(
+    ("count", "trained", "parts"),
+    [
+        (20, [0.1, 0.9], ["more closely than in 20 untrained networks in 1 of 2 layers", "r 0.90, in deep"]),
+        (20, [0.1, 0.15], ["in no layer (highest r 0.15, in deep; untrained there -0.19 to 0.19)"]),
+        (5, [0.1, 0.9], ["5 untrained networks cannot give p <= 0.05: measure 19 or more"]),
+        (1, [0.1, 0.9], ["1 untrained network cannot give"]),
+    ],
+)
+def test_verdicts_stay_within_the_evidence(count: int, trained: list[float], parts: list[str]) -> None:
+    frame, records = comparison(networks(count), [trained, *spread(count)])
+    said = " ".join(conclusions(with_controls(frame, records)))
+    for part in parts:
+        assert part in said
+
+
+def test_what_is_specific_is_said_of_the_best_layer() -> None:
+    frame, records = comparison(networks(20), [[0.1, 0.9], *spread(20)], **{"r with another": 0.7})
+    said = conclusions(with_controls(frame, records))
+    assert said[1] == (
+        "In deep: J goes with p^0.90 (0.70 to 1.10); noise leaves r 0.90 at most; turns of the curve do as "
+        "well with p 0.010; r given cardinal peaks of any kind 0.50; r with it turned by a quarter -0.50; "
+        "r with another 0.70."
+    )
+    assert said[2] == "m (20 random): r -0.20 to 0.20 over all layers and networks."
+
+
+def test_a_slope_that_may_be_none_is_no_code() -> None:
+    frame, records = comparison(networks(20), [[0.1, 0.9], *spread(20)], slope_low=-0.1)
+    assert "in no layer" in conclusions(with_controls(frame, records))[0]
+
+
+def test_one_network_of_a_kind_is_a_network_of_its_own() -> None:
+    frame, records = comparison(networks(1), [[0.1, 0.9], *spread(1)])
+    found = with_controls(frame, records)
+    groups = [rows for _, rows in found.groupby("run_id", sort=False)]
+    assert [is_one_of_several(found, rows) for rows in groups] == [False, False]
+    assert [kinds_of(rows) for rows in groups] == [["random"], []]
+    many, records = comparison(networks(2), [[0.1, 0.9], *spread(2)])
+    groups = [rows for _, rows in many.groupby("run_id", sort=False)]
+    assert [is_one_of_several(many, rows) for rows in groups] == [False, True, True]
