@@ -95,19 +95,20 @@ def make_jobs(
     """
     if seeds < 1:
         raise UsageError(f"{seeds} seeds", "Give one or more.")
-    if seeds > 1 and not set(weights) & set(CONTROLS):
-        raise UsageError(
-            f"{seeds} seeds of {', '.join(weights)} weights, which no seed decides",
-            "Add --weights random, or leave out --seeds.",
-        )
     files = [None] if checkpoint is None else find_checkpoints(checkpoint)
-    return [
+    jobs = [
         Job(model, variant, drawn, file, dtype, arithmetic, noise_seed)
         for model in models
         for variant in weights
         for file in files
         for drawn in range(seed, seed + (seeds if variant in CONTROLS else 1))
     ]
+    if seeds > 1 and not set(weights) & set(CONTROLS):
+        raise UsageError(
+            f"{seeds} seeds of {', '.join(weights)} weights, which no seed decides",
+            "Add --weights random, or leave out --seeds.",
+        )
+    return jobs
 
 
 def _check_model(model: str) -> None:

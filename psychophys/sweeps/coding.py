@@ -55,17 +55,14 @@ class CodingTest:
 
 def with_preset(settings: dict[str, Any]) -> dict[str, Any]:
     """Arguments of :func:`psychophys.plan` with the test's own preset, where it has one and none is named."""
-    stimulus, dimension = settings.get("stimulus"), settings.get("dimension")
     if settings.get("preset") is not None:
         return settings
-    known = PRESETS[CODING].settings
-    if dimension is None:
-        measured = plan(**settings).dimension if stimulus is not None else next(iter(known))
-    else:
-        measured = dimension
-    if measured not in known:
+    usual = plan(**settings)
+    own = PRESETS[CODING].settings.get(usual.dimension)
+    names = {parameter.name for parameter in usual.stimulus.parameters}
+    if own is None or not names.issuperset(own["parameters"]):
         return settings
-    return {**settings, "dimension": measured, "preset": CODING}
+    return {**settings, "dimension": usual.dimension, "preset": CODING}
 
 
 def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool = False) -> Sweep:

@@ -1,0 +1,166 @@
+"""The efficient-coding test in one command: what it measures, keeps, goes on with and refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from inside import call_inside
+from PIL import Image
+
+import psychophys
+from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.measurement.plan import plan
+from psychophys.sweeps.coding import coding_test, plan_networks, with_preset
+
+SETTINGS = ("--values", "8", "--phases", "1", "--frequencies", "4", "--layers", "layer1,fc")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that no seed of the test gives."""
+    torch.manual_seed(1234)
+    file = tmp_path_factory.mktemp("coding") / "net.pth"
+    torch.save(timm.create_model("test_resnet").state_dict(), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def tested(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("tested")
+    words = ("test", "test_resnet", "--checkpoint", str(checkpoint), "--seeds", "3", *SETTINGS)
+    done = call_inside(*words, "-o", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder, " ".join(done.stderr.decode().split())
+
+
+def test_one_command_measures_compares_draws_and_concludes(tested: tuple[Path, str]) -> None:
+    folder, said = tested
+    assert sorted(p.name for p in (folder / "out").iterdir()) == [
+        "coding.png",
+        "comparison.parquet",
+        "measured",
+        "verdict.txt",
+    ]
+    assert "4/4 test_resnet random 2: 16 rows" in said
+    assert "3 untrained networks cannot give p <= 0.05: measure 19 or more" in said
+    verdict = (folder / "out" / "verdict.txt").read_text()
+    assert " ".join(verdict.split()) in said
+    comparison = psychophys.read_comparison(folder / "out" / "comparison.parquet")
+    own = comparison[(comparison["weights"] == "checkpoint") & (comparison["layer_index"] >= 0)]
+    assert list(own["layer"]) == ["layer1", "fc"]
+    assert set(own["random_n"]) == {3}
+    with Image.open(folder / "out" / "coding.png") as figure:
+        assert figure.width == 1400
+    # A folder of results is read as one table, by every command that reads such.
+    results = psychophys.read(folder / "out" / "measured")
+    assert len(results.runs) == 4
+    pd.testing.assert_frame_equal(
+        psychophys.compare(results).sort_values(["run_id", "layer_index"], ignore_index=True),
+        comparison.sort_values(["run_id", "layer_index"], ignore_index=True),
+    )
+
+
+def test_a_test_goes_on_where_it_was(tested: tuple[Path, str], checkpoint: Path) -> None:
+    folder, _ = tested
+    files = sorted((folder / "out" / "measured").glob("*.parquet"))
+    stamps = [file.stat().st_mtime_ns for file in files]
+    files[0].unlink()
+    words = ("test", "test_resnet", "--checkpoint", str(checkpoint), "--seeds", "3", *SETTINGS)
+    done = call_inside(*words, "-o", "out", cwd=folder)
+    assert done.returncode == 0
+    assert "1/1 test_resnet" in done.stderr.decode()
+    assert [file.stat().st_mtime_ns for file in files][1:] == stamps[1:]
+    assert files[0].exists()
+
+
+def test_from_python_it_is_the_same(tested: tuple[Path, str], checkpoint: Path) -> None:
+    folder, _ = tested
+    settings: dict[str, Any] = {"values": 8, "parameters": {"phase": 1, "frequency": 4.0}, "device": "cpu"}
+    found = coding_test("test_resnet", checkpoint=checkpoint, seeds=3, layers=["layer1", "fc"], **settings)
+    expected = psychophys.read_comparison(folder / "out" / "comparison.parquet")
+    assert found.comparison["r"].to_numpy() == pytest.approx(expected["r"].to_numpy(), nan_ok=True, rel=1e-4)
+    assert "\n".join(found.conclusions) + "\n" == (folder / "out" / "verdict.txt").read_text()
+    assert not found.failures
+
+
+def test_a_control_is_not_compared_with_itself() -> None:
+    settings = {"values": 8}
+    tasks = plan_networks("test_resnet", "random", "random", 3, None, settings, "cpu", None)
+    assert [(task.job.weights, task.job.seed) for task in tasks] == [("random", n) for n in range(4)]
+    both = plan_networks("test_resnet", "random", ["random", "shuffled"], 2, None, settings, "cpu", None)
+    assert len({task.key for task in both}) == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "dimension", "preset", "samples"),
+    [
+        ({}, "orientation", "efficient-coding", 12),
+        ({"dimension": "hue"}, "hue", "efficient-coding", 9),
+        ({"stimulus": "patch-lch"}, "hue", "", 1),
+        ({"stimulus": "grating"}, "orientation", "efficient-coding", 12),
+        ({"dimension": "size"}, "size", "", 8),
+        ({"preset": "benjamin2022"}, "orientation", "benjamin2022", 10),
+        ({"parameters": {"phase": 2}}, "orientation", "efficient-coding", 6),
+    ],
+)
+def test_the_usual_settings_are_taken_where_none_are_given(
+    asked: dict[str, Any], dimension: str, preset: str, samples: int
+) -> None:
+    measurement = plan(**with_preset(asked))
+    assert (measurement.dimension, measurement.preset) == (dimension, preset)
+    assert len(measurement.samples) == samples
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["test", "no_such_net"], 2, "no_such_net"),
+        (["test", "test_resnet", "--controls", "pretrained"], 2, "which no seed decides"),
+        (["test", "test_resnet", "--controls", "randon"], 2, "'randon'"),
+        (["test", "test_resnet", "--weights", "random,shuffled"], 2, "Test one"),
+        (["test", "--prior", "nowhere"], 2, "'nowhere'"),
+        (["measure", "test_resnet", "--seeds", "3"], 2, "which no seed decides"),
+        (["measure", "test_resnet", "--weights", "random", "--seeds", "0"], 2, "--seeds"),
+    ],
+)
+def test_a_wrong_request_is_one_line(tmp_path: Path, words: list[str], code: int, part: str) -> None:
+    done = call_inside(*words, cwd=tmp_path)
+    assert done.returncode == code
+    assert len(done.stderr.decode().splitlines()) == 1
+    assert part in done.stderr.decode()
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_network_that_cannot_be_measured_is_said_to_be_that(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    words = ("test", "test_resnet", "--checkpoint", "other.pth", "--seeds", "1", *SETTINGS, "-q")
+    done = call_inside(*words, "-o", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.decode().splitlines()) == 1
+    assert "other.pth" in done.stderr.decode()
+    assert len(psychophys.read(tmp_path / "out" / "measured").runs) == 1  # The untrained one is kept.
+    with pytest.raises((MeasurementError, UsageError)):
+        coding_test("test_resnet", checkpoint=tmp_path / "other.pth", seeds=1, values=8, device="cpu")
+
+
+def test_seeds_are_runs_of_their_own(tmp_path: Path) -> None:
+    words = ("measure", "test_resnet", "--weights", "random", "--seed", "5", "--seeds", "3", *SETTINGS)
+    assert call_inside(*words, "-o", "t.parquet", "-q", cwd=tmp_path).returncode == 0
+    frame = psychophys.read(tmp_path / "t.parquet").to_pandas()
+    assert sorted(frame["seed"].unique()) == [5, 6, 7]
+    lone = psychophys.measure(
+        "test_resnet",
+        weights="random",
+        seed=6,
+        values=8,
+        parameters={"phase": 1, "frequency": 4.0},
+        layers=["layer1", "fc"],
+        device="cpu",
+    ).to_pandas()
+    again = frame[frame["seed"] == 6]
+    assert set(again["run_id"]) == set(lone["run_id"])
+    np.testing.assert_array_equal(again["sensitivity"], lone["sensitivity"])
