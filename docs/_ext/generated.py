@@ -272,6 +272,8 @@ def references() -> str:
             ["runs over", cell(f"{one.axis}, {one.valid[0]:g} to {one.valid[1]:g} {one.axis_unit}")],
             ["source", f"{cell(one.citation)}, [doi:{one.doi}](https://doi.org/{one.doi})"],
         ]
+        if one.caveat:
+            rows.append(["mind", cell(one.caveat.replace("`", ""))])
         parts += [f"### {one.name}", table(["", ""], rows)]
     return "\n\n".join(parts)
 

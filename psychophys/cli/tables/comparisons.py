@@ -8,6 +8,7 @@ from rich.table import Table
 
 from psychophys.cli.display import plain_table, say
 from psychophys.comparison.compare import conclusions
+from psychophys.comparison.references import REFERENCES
 
 _LEGEND = (
     "r: correlation of sensitivity with {}; slope: of log sensitivity on log {}, with 95 % interval; "
@@ -22,7 +23,13 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
     for _, rows in found.groupby("run_id", sort=False):
         console.print(_table(rows))
     console.print(HUMAN_LEGEND if "reference" in found else PRIOR_LEGEND, highlight=False)
-    say(console, *conclusions(found))
+    say(console, *conclusions(found), *_caveats(found))
+
+
+def _caveats(found: pd.DataFrame) -> list[str]:
+    names = found["reference"].unique() if "reference" in found else ()
+    known = [REFERENCES[name] for name in names if name in REFERENCES]
+    return [f"{one.name}: {one.caveat}" for one in known if one.caveat]
 
 
 def _table(rows: pd.DataFrame) -> Table:
