@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
+    from psychophys.stimuli.contrast import rendered_contrast
 
 _HOMES = {
     "base.errors": (
@@ -53,6 +54,7 @@ _HOMES = {
         "Stimulus",
         "with_images",
     ),
+    "stimuli.contrast": ("rendered_contrast",),
     "observers.observer": ("Observer",),
     "observers.load": ("load_observer",),
     "noise": (
@@ -163,6 +165,7 @@ __all__ = [
     "read_comparison",
     "read_learned",
     "read_modes",
+    "rendered_contrast",
     "run",
     "save_figure",
     "simulate",

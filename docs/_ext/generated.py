@@ -27,6 +27,7 @@ from psychophys.noise.information import DIFFERENTIAL
 from psychophys.responses.estimators import ESTIMATORS
 from psychophys.results.indices import INDICES
 from psychophys.simulation.psychometrics import TASKS
+from psychophys.stimuli.contrast import LOW, Line, contrast_table
 
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -218,7 +219,16 @@ def stimuli() -> str:
             rows.append([code(one.name), cell(one.unit), default, possible, swept, period, cell(one.meaning)])
         head = ["parameter", "unit", "default", "possible", "measured", "period", "meaning"]
         parts.append(table(head, rows))
+        if lines := contrast_table(stimulus):
+            parts += ["Its contrast as rendered:", _contrast(lines)]
     return "\n\n".join(parts)
+
+
+def _contrast(lines: Sequence[Line]) -> str:
+    head = ["cycles/image", "Michelson at 1", "r.m.s. at 1", f"Michelson / contrast at {LOW:g}"]
+    ends = ((line.michelson, line.rms, line.share) for line in lines)
+    rows = [[f"{low:.2f}&nbsp;to&nbsp;{high:.2f}" for low, high in three] for three in ends]
+    return table(head, [[number(line.frequency), *row] for line, row in zip(lines, rows, strict=True)])
 
 
 def noises() -> str:
@@ -262,6 +272,8 @@ def references() -> str:
             ["runs over", cell(f"{one.axis}, {one.valid[0]:g} to {one.valid[1]:g} {one.axis_unit}")],
             ["source", f"{cell(one.citation)}, [doi:{one.doi}](https://doi.org/{one.doi})"],
         ]
+        if one.caveat:
+            rows.append(["mind", cell(one.caveat.replace("`", ""))])
         parts += [f"### {one.name}", table(["", ""], rows)]
     return "\n\n".join(parts)
 

@@ -19,6 +19,7 @@ from psychophys.results.summary import (
     cautions,
     conclusions,
     development,
+    missed_axes,
     rank,
     run_name,
     summarize,
@@ -142,6 +143,8 @@ def print_ranking(
     for ranking in RANKINGS:
         if ranking.name in indices:
             say(console, f"{ranking.name}: {ranking.meaning}")
+    runs = results.to_pandas().groupby("run_id", sort=False)
+    say(console, *filter(None, dict.fromkeys(missed_axes(run) for _, run in runs)))
 
 
 def print_development(console: Console, results: Results) -> None:

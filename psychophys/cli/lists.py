@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.options import Exclude, Imports
+
+if TYPE_CHECKING:
+    from psychophys.stimuli.contrast import Line
 
 
 def layers(
@@ -80,7 +84,7 @@ def stimuli(
     name: Annotated[str | None, typer.Argument(help="Show this stimulus alone.")] = None,
     save: Annotated[Path | None, typer.Option(help="Draw a contact sheet of it to this image file.")] = None,
 ) -> None:
-    """List stimuli, or the parameters of one with units and ranges.
+    """List stimuli, or the parameters of one with units and ranges, and its contrast as rendered.
 
     \b
     Example:
@@ -112,6 +116,7 @@ def _print_stimuli() -> None:
 def _print_parameters(name: str) -> None:
     from psychophys.cli.display import plain_table, wide_console
     from psychophys.stimuli import get_stimulus
+    from psychophys.stimuli.contrast import contrast_table
 
     stimulus = get_stimulus(name)
     print(f"{stimulus.name}: {stimulus.summary}")
@@ -125,6 +130,22 @@ def _print_parameters(name: str) -> None:
         period = "-" if p.period is None else f"{p.period:g}"
         table.add_row(p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning)
     wide_console().print(table)
+    if lines := contrast_table(stimulus):
+        _print_contrast(lines)
+
+
+def _print_contrast(lines: Sequence[Line]) -> None:
+    from psychophys.cli.display import plain_table, wide_console
+    from psychophys.stimuli.contrast import LOW, SIZE
+
+    table = plain_table(f"contrast as rendered at {SIZE[0]} x {SIZE[1]} pixels, lowest to highest")
+    headings = ("cycles/image", "Michelson at 1", "r.m.s. at 1", f"Michelson / contrast at {LOW:g}")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in lines:
+        ends = (f"{low:.2f}-{high:.2f}" for low, high in (line.michelson, line.rms, line.share))
+        table.add_row(f"{line.frequency:g}", *ends)
+    wide_console().print("", table, sep="\n")
 
 
 def _save_sheet(name: str, path: Path) -> None:

@@ -52,7 +52,8 @@ def plot_thresholds(
             if human:
                 _draw_human(left, beside[number])
             _log_scale(left)
-            left.set_ylabel(f"threshold ({run['unit'].iloc[0]})")
+            nominal = "nominal " if human and beside[number].across else ""
+            left.set_ylabel(f"threshold ({nominal}{run['unit'].iloc[0]})")
             left.set_title(run_name(run.iloc[0]))
             _draw_map(right, run)
             if human:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -12,7 +13,15 @@ import pandas as pd
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.base.types import STATUSES, Array
-from psychophys.results.indices import INDICES, is_cardinal, is_oblique
+from psychophys.results.indices import (
+    CARDINAL_DEG,
+    FEWEST_INTERPOLATED,
+    INDICES,
+    OBLIQUE_DEG,
+    at_axis,
+    is_at,
+    is_ring,
+)
 from psychophys.results.thresholds import Results
 
 if TYPE_CHECKING:
@@ -20,6 +29,9 @@ if TYPE_CHECKING:
 
 FEW_SAMPLES_ERROR = 0.05
 """Relative error of thresholds from which the nuisance samples are said to be too few."""
+FEWEST_OF_A_CURVE = 5
+"""Orientations from which somebody may expect a ratio."""
+_AXES = (("cardinal", CARDINAL_DEG), ("oblique", OBLIQUE_DEG))
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
 LAYER = ["run_id", "layer"]
 
@@ -75,9 +87,8 @@ def _layer_row(group: pd.DataFrame, intervals: Mapping[str, Sequence[float]]) ->
     row["mean_threshold"] = _mean(limit)
     row["retained_information"] = group["retained_information"].astype(float).mean()
     if first["dimension"] == "orientation":
-        cardinal, oblique = is_cardinal(value), is_oblique(value)
-        row["cardinal_threshold"] = _mean(limit[cardinal])
-        row["oblique_threshold"] = _mean(limit[oblique])
+        row["cardinal_threshold"] = _axes_threshold(group, CARDINAL_DEG)
+        row["oblique_threshold"] = _axes_threshold(group, OBLIQUE_DEG)
     for index in INDICES.values():
         if index.applies(str(first["dimension"])):
             row[index.name] = float(index.compute(value, sensitivity))
@@ -88,6 +99,19 @@ def _layer_row(group: pd.DataFrame, intervals: Mapping[str, Sequence[float]]) ->
     row["best_value"], row["worst_value"] = (value[best], value[worst]) if finite else (np.nan, np.nan)
     row["best_worst_ratio"] = _ratio(float(sensitivity[best]), float(sensitivity[worst]))
     return row
+
+
+def _axes_threshold(group: pd.DataFrame, axes_deg: Sequence[float]) -> float:
+    columns = (group[name].to_numpy(dtype=float) for name in ("value", "threshold", "sensitivity"))
+    value, limit, sensitivity = columns
+    found = []
+    for axis in axes_deg:
+        if (measured := is_at(value, axis)).any():
+            found.append(_mean(limit[measured]))
+        elif (guessed := at_axis(value, sensitivity, axis)) is not None:
+            with np.errstate(divide="ignore"):
+                found.append(float(group["criterion_dprime"].iloc[0] / guessed))
+    return _mean(np.array(found))
 
 
 def _mean(values: Array) -> float:
@@ -193,6 +217,8 @@ def cautions(results: Results) -> list[str]:
     for run_id, run in frame.groupby("run_id", sort=False):
         record = results.runs.get(str(run_id), {})
         said += [_few_samples(run, record), _not_precise(run, record), *_statuses(run)]
+        if missed := missed_axes(run):
+            said.append(f"{run_name(run.iloc[0])}: {missed}")
     return list(dict.fromkeys(filter(None, said)))
 
 
@@ -225,6 +251,26 @@ def _not_precise(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
         f"with {run['n_samples'].iloc[0]} samples, the most that can be drawn; the widest is "
         f"{width[measured].max():.1%} ({wide.loc[:, 'layer'].iloc[0]})."
     )
+
+
+def missed_axes(run: pd.DataFrame) -> str:
+    """Where the ratio of cardinal and oblique orientations is interpolated, or why there is none."""
+    value = run["value"].unique().astype(float)
+    if run["dimension"].iloc[0] != "orientation" or len(value) < FEWEST_OF_A_CURVE:
+        return ""
+    axes = {name: [f"{axis:g}" for axis in both if not is_at(value, axis).any()] for name, both in _AXES}
+    missed = ", ".join(itertools.chain(*axes.values()))
+    if not missed:
+        return ""
+    said = f"none of {len(value)} orientations is at {missed} deg"
+    if is_ring(value):
+        said += ", where sensitivity is interpolated: a peak that is narrower than their steps is missed."
+    else:
+        without = [name for name, both in axes.items() if len(both) == 2]
+        nothing = f"no {' and no '.join(without)} threshold, and no ratio"
+        said += f" ({nothing if without else 'left out of the ratio'}): "
+        said += f"to interpolate it takes {FEWEST_INTERPOLATED} in equal steps round 180 deg."
+    return f"{said} Give --values 36, or another multiple of 4: they hold all four axes."
 
 
 def _statuses(run: pd.DataFrame) -> list[str]:

@@ -2,7 +2,8 @@
 
 Orientation is that of the bars: 0 deg is horizontal, 45 deg rises from lower left to upper right,
 90 deg is vertical. A pattern is ``luminance * (1 + contrast * window * carrier)`` with the carrier
-in [-1, 1], so ``contrast`` is the Michelson contrast and the surround has the mean luminance.
+in [-1, 1], and the surround has the mean luminance. ``contrast`` is nominal, the Michelson contrast of the
+carrier: what is rendered has less where the window or the pixel grid misses the carrier's extremes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -30,8 +32,9 @@ FREQUENCY = Parameter(
 )
 PHASE = Parameter("phase", "deg", 0.0, -720, 720, (0, 360), 1e-2, "of the cosine at the centre", period=360)
 CONTRAST = Parameter(
-    "contrast", "Michelson", 1.0, 0.0, 1.0, (0.05, 1), 1e-4, "amplitude over mean luminance", log=True
-)
+    "contrast", "Michelson", 1.0, 0.0, 1.0, (0.05, 1), 1e-4,
+    "nominal: amplitude over mean luminance, before window and pixel grid", log=True,
+)  # fmt: skip
 LUMINANCE = Parameter("luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "mean pixel value", log=True)
 X = Parameter("x", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, rightwards")
 Y = Parameter("y", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, upwards")
@@ -166,6 +169,7 @@ def _draw_benjamin2022(p: Values, x: Tensor, y: Tensor) -> Tensor:
     return (pattern - low) * (2 * p["contrast"]) / (high - low) - 1
 
 
+_RANGE = "range of pixel values over 2; it begins at -1, so that below 1 the mean falls, too"
 COMMON = (CONTRAST, LUMINANCE, X, Y)
 
 GRATINGS = (
@@ -213,7 +217,7 @@ GRATINGS = (
     Stimulus(
         "gabor-benjamin2022",
         "the gabor of Benjamin et al. 2022: rescaled to [-1, 1], cut by the square border",
-        (ORIENTATION, FREQUENCY, PHASE, SD, CONTRAST),
+        (ORIENTATION, FREQUENCY, PHASE, SD, replace(CONTRAST, unit="half range", meaning=_RANGE)),
         _draw_benjamin2022,
         {"phase": 10},
         unit_range=False,

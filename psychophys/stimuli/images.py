@@ -69,7 +69,10 @@ HUE_SHIFT = Parameter(
     "hue_shift", "deg", 0.0, -720, 720, (0, 360), 1e-2, "added to every pixel's HSV hue", period=360, count=36
 )
 SATURATION = Parameter("saturation", "factor", 1.0, 0.0, 1.0, (0.1, 1), 1e-4, "0 is grey")
-CONTRAST = Parameter("contrast", "factor", 1.0, 0.0, 1.0, (0.05, 1), 1e-4, "about the mean", log=True)
+CONTRAST = Parameter(
+    "contrast", "factor", 1.0, 0.0, 1.0, (0.05, 1), 1e-4,
+    "nominal: of every pixel's difference from the mean, before the disc", log=True,
+)  # fmt: skip
 LUMINANCE = Parameter("luminance", "factor", 1.0, 0.0, 1.0, (0.2, 1), 1e-4, "of every pixel value", log=True)
 ZOOM = Parameter("zoom", "factor", 1.0, 0.25, 8.0, (0.8, 2), 1e-4, "magnification", log=True)
 BLUR = Parameter("blur", "image", 0.0, 0.0, 0.25, (0.002, 0.05), 1e-5, "s.d. of the Gaussian", log=True)

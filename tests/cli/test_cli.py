@@ -257,4 +257,7 @@ def test_stimuli_are_listed_and_drawn(tmp_path: Path) -> None:
         assert name in text
     one = call_inside("stimuli", "gabor", "--save", "sheet.png", cwd=tmp_path)
     assert b"cycles/image" in one.stdout
+    assert "contrast as rendered at 224 x 224 pixels" in one.stdout.decode()
+    assert "56 0.71-1.00 0.28-0.28 0.71-1.00" in " ".join(one.stdout.decode().split())
+    assert b"as rendered" not in call_inside("stimuli", "patch", cwd=tmp_path).stdout
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

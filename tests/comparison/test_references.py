@@ -13,6 +13,7 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
+from psychophys.comparison import references
 from psychophys.comparison.compare import PIXELS
 from psychophys.comparison.correlation import TURNS, compare_with_prior
 from psychophys.comparison.human import match
@@ -58,7 +59,10 @@ def test_the_standard_observer_has_the_shape_of_its_data() -> None:
     # factor, but for the scatter of the data.
     frequencies, data = np.array([*MODELFEST]), np.array([*MODELFEST.values()])
     above = np.log10(contrast_sensitivity(frequencies)) - data
-    assert (above > 0).all()
+    assert 10 ** above.min() == pytest.approx(1.7, abs=0.05)
+    assert 10 ** above.max() == pytest.approx(2.2, abs=0.05)
+    assert REFERENCES["watson-ahumada-2005"].kind == "shape"
+    assert "1.7 to 2.2 times" in REFERENCES["watson-ahumada-2005"].summary
     assert np.abs(above - above.mean()).max() < 0.06
     low, high = reference_for("contrast", "gabor").valid
     assert (low, high) == (frequencies.min(), frequencies.max())
@@ -225,6 +229,18 @@ def test_the_baseline_of_contrast_is_that_of_its_images(functions: Results) -> N
     assert pixels["slope"] == pytest.approx(expected.slope, abs=1e-3)
 
 
+def test_a_reference_of_a_shape_is_compared_by_its_shape_alone(
+    functions: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = psychophys.compare(functions, human=True, pixels_per_degree=50)
+    drawn = plot_thresholds(functions, human=True, pixels_per_degree=50).axes[0].get_lines()[-1].get_ydata()
+    monkeypatch.setattr(references, "contrast_sensitivity", lambda f, turn: 2 * contrast_sensitivity(f, turn))
+    doubled = psychophys.compare(functions, human=True, pixels_per_degree=50)
+    pd.testing.assert_frame_equal(before, doubled, rtol=1e-6)
+    again = plot_thresholds(functions, human=True, pixels_per_degree=50).axes[0].get_lines()[-1].get_ydata()
+    assert again == pytest.approx(drawn)
+
+
 def test_runs_that_differ_otherwise_are_curves_of_their_own(
     observer: psychophys.Observer, functions: Results
 ) -> None:
@@ -261,6 +277,8 @@ def test_figures_show_the_human_curve(rings: dict[str, Results], functions: Resu
     results = functions if name == "contrast" else rings[name]
     figure = plot_thresholds(results, human=True, pixels_per_degree=50)
     panel = figure.axes[0]
+    unit = {"orientation": "deg", "patch": "deg", "contrast": "nominal Michelson"}[name]
+    assert panel.get_ylabel() == f"threshold ({unit})"
     *layers, human = panel.get_lines()
     assert human.get_label() == "human (scaled)"
     mean = np.mean([np.log(line.get_ydata()).mean() for line in layers])
@@ -294,6 +312,8 @@ def test_from_the_command_line(rings: dict[str, Results], functions: Results, tm
     assert done.returncode == 0, text
     assert "contrast against watson-ahumada-2005, over frequency at 50 pixels/deg" in text
     assert "log human sensitivity (1: same modulation)" in text
+    assert "watson-ahumada-2005: contrast is nominal" in text
+    assert "the reference a shape" in text
     assert set(pd.read_csv(tmp_path / "c.csv")["reference"]) == {"watson-ahumada-2005"}
     done = call_inside("plot", "ring.parquet", "--human", "-o", "t.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

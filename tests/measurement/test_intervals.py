@@ -192,6 +192,16 @@ def test_summaries_hold_indices_with_intervals(network: Observer) -> None:
     assert "interval" in conclusions(table)[0]
 
 
+def test_interpolated_indices_have_intervals_and_missing_ones_none(network: Observer) -> None:
+    settings = {"layers": LAYERS[:1], "parameters": {"phase": 6}}
+    few, enough = (summarize(psychophys.measure(network, values=count, **settings)) for count in (7, 13))
+    for name in ("cardinal_oblique_ratio", "oblique_effect_index"):
+        assert few[[name, f"{name}_low", f"{name}_high"]].isna().all(axis=None)
+        assert (enough[f"{name}_low"] < enough[name]).all()
+        assert (enough[name] < enough[f"{name}_high"]).all()
+    assert few[["anisotropy_low", "anisotropy_high"]].notna().all(axis=None)
+
+
 def test_webers_law_has_a_slope_and_an_interval() -> None:
     settings = {"values": [0.1, 0.2, 0.4], "parameters": {"phase": 6}, "layers": ["blocks.0", "blocks.6"]}
     summary = summarize(psychophys.measure(dimension="contrast", **settings)).set_index("layer")

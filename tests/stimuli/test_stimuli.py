@@ -2,6 +2,7 @@
 
 import colorsys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+import psychophys
 from psychophys.base.errors import UsageError
 from psychophys.stimuli import STIMULI, Parameter, Stimulus
+from psychophys.stimuli.contrast import contrast_table
 
 SIZE = (48, 48)
 CASES = [(s, p) for s in STIMULI.values() for p in s.parameters if p.measurable]
@@ -163,6 +166,50 @@ def test_contrast_is_michelson_and_the_surround_has_the_mean(contrast: float) ->
     high, low = float(centre.max()), float(centre.min())
     assert (high - low) / (high + low) == pytest.approx(contrast, rel=0.01)
     assert float(image[0, 0]) == pytest.approx(0.4)
+
+
+def test_contrast_as_rendered_is_that_of_the_pixels() -> None:
+    found = psychophys.rendered_contrast(
+        "gabor", {"frequency": 1.0, "phase": 90.0, "contrast": 0.5}, (64, 80)
+    )
+    image = (
+        STIMULI["gabor"]
+        .render({"frequency": torch.ones(1).double(), "phase": 90.0, "contrast": 0.5}, (64, 80))[0, 0]
+        .numpy()
+    )
+    assert found.michelson == pytest.approx([(image.max() - image.min()) / (image.max() + image.min())])
+    assert found.rms == pytest.approx([image.std() / image.mean()])
+    assert len(psychophys.rendered_contrast("gabor").michelson) == 8
+    assert psychophys.rendered_contrast("gabor", {"contrast": 0.0}).michelson == pytest.approx([0] * 8)
+    assert len(psychophys.rendered_contrast("patch", {"saturation": 0.0}).michelson) == 1
+    with pytest.raises(UsageError, match=r"luminance 0\.8"):
+        psychophys.rendered_contrast("gabor", {"luminance": 0.8})
+    with pytest.raises(UsageError, match="over the Nyquist limit"):
+        psychophys.rendered_contrast("gabor", {"frequency": 40.0}, (64, 80))
+
+
+def test_a_gabor_has_the_contrast_that_the_documentation_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studies" / "people.md").read_text()
+    by_frequency = {line.frequency: line for line in contrast_table(STIMULI["gabor"])}
+    for frequency in (1, 2.24, 4.48, 8.96, 16, 32, 56):
+        ends = (by_frequency[frequency].michelson, by_frequency[frequency].share)
+        cells = " | ".join(f"{low:.2f} to {high:.2f}" for low, high in ends)
+        assert f"| {frequency:g} | {cells} |" in page
+    rms = [line.rms for line in by_frequency.values()]
+    assert rms[0] == pytest.approx((0.24, 0.31), abs=0.005)
+    assert np.array(rms[1:]) == pytest.approx(0.28, abs=0.005)
+
+
+@pytest.mark.parametrize("stimulus", STIMULI.values(), ids=lambda stimulus: stimulus.name)
+def test_contrast_is_said_to_be_nominal_where_less_is_rendered(stimulus: Stimulus) -> None:
+    contrast = [p for p in stimulus.parameters if p.name == "contrast"]
+    for line in contrast_table(stimulus):
+        assert contrast[0].meaning.startswith("nominal: ")
+        assert 0 < line.michelson[0] <= line.michelson[1] <= 1 + 1e-9
+    if contrast and not contrast[0].meaning.startswith("nominal: "):
+        c = torch.tensor([0.25, 1.0]).double()
+        image = stimulus.render({"contrast": c}, (64, 64)).flatten(1)
+        assert (image.amax(1) - image.amin(1)) / 2 == pytest.approx(c)
 
 
 def test_x_moves_right_and_y_moves_up() -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.display import plain_table, say
+from psychophys.comparison.references import REFERENCES
 from psychophys.comparison.verdict import conclusions, is_one_of_several, kinds_of
 from psychophys.comparison.zoo import DEPTH, over_models, rank_models
 
@@ -40,7 +41,7 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
     console.print(_LEGEND.format(*beside, controls), highlight=False)
     if len(ranking) > 1:
         console.print(_ranking(ranking))
-    say(console, *conclusions(found), *_overall(ranking))
+    say(console, *conclusions(found), *_overall(ranking), *_caveats(found))
 
 
 def _ranking(ranking: pd.DataFrame) -> Table:
@@ -67,6 +68,12 @@ def _overall(ranking: pd.DataFrame) -> list[str]:
         f"between models {found.spread:.2f}; another is to be expected between {found.low_next:.2f} and "
         f"{found.high_next:.2f})."
     ]
+
+
+def _caveats(found: pd.DataFrame) -> list[str]:
+    names = found["reference"].unique() if "reference" in found else ()
+    known = [REFERENCES[name] for name in names if name in REFERENCES]
+    return [f"{one.name}: {one.caveat}" for one in known if one.caveat]
 
 
 def _table(rows: pd.DataFrame) -> Table:
