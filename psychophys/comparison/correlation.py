@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from psychophys.base.types import Array
-from psychophys.comparison.intervals import combined, slope_interval
+from psychophys.comparison.intervals import slope_interval
 from psychophys.comparison.priors import Density
 
 FEWEST_VALUES = 6
@@ -97,19 +97,18 @@ def compare_with_prior(
     if len(s) < fewest:
         return Coding(len(s), *[float("nan")] * 13)
     whole = bool(good.all()) and goes_round(values, prior.period)
-    replicates = None if prior.replicates is None else prior.replicates_at(at)
-    q = slope(s, p)
-    low, high = _interval(s, p, whole, replicates)
+    replicates = _usable(prior.replicates_at(at))
+    power, within = slope(s, p), slope_interval(s, p, circular=whole, density_replicates=replicates)
     least, turned = turned_p_value(s, p) if whole else (np.nan, np.nan)
     return Coding(
         n_values=len(s),
         r=correlation(s, p),
-        slope=q,
-        slope_low=low,
-        slope_high=high,
-        q=2 * q,
-        q_low=2 * low,
-        q_high=2 * high,
+        slope=power,
+        slope_low=within.low,
+        slope_high=within.high,
+        q=2 * power,
+        q_low=2 * within.low,
+        q_high=2 * within.high,
         p_turned=turned,
         p_least=least,
         r_partial=float("nan") if baseline is None else partial_correlation(s, p, baseline[good]),
@@ -117,6 +116,14 @@ def compare_with_prior(
         r_turned=_with_quarter_turn(s, at, prior) if whole else float("nan"),
         r_ceiling=ceiling(s, None if errors is None else errors[good], p, replicates),
     )
+
+
+def _usable(replicates: Array | None) -> Array | None:
+    """Those with a density everywhere: few images may leave a value out."""
+    if replicates is None:
+        return None
+    good = replicates[(np.isfinite(replicates) & (replicates > 0)).all(axis=1)]
+    return good if len(good) > 1 else None
 
 
 def correlation(a: Array, b: Array) -> float:
@@ -201,23 +208,6 @@ def turned_p_value(sensitivity: Array, density: Array) -> tuple[float, float]:
     every = s @ p / np.sqrt((s * s).sum(axis=1) * (p @ p))
     least = np.mean(np.abs(every - every[0]) <= TIED)
     return float(least), float(np.mean(every >= every[0] - TIED))
-
-
-def _interval(s: Array, p: Array, circular: bool, replicates: Array | None) -> tuple[float, float]:
-    """Of the slope: from the misfit of the line and from the images of the prior."""
-    if len(s) < FEWEST_VALUES:
-        return float("nan"), float("nan")
-    misfit = slope_interval(s, p, circular)
-    found = combined(slope(s, p), misfit, None if replicates is None else slopes(s, replicates))
-    return found.low, found.high
-
-
-def slopes(sensitivity: Array, densities: Array) -> Array:
-    """Slope on every row of (B, n) densities; rows that are not over 0 everywhere are left out."""
-    x = np.log(densities[(densities > 0).all(axis=1)])
-    x = x - x.mean(axis=1, keepdims=True)
-    y = np.log(sensitivity)
-    return np.asarray(x @ (y - y.mean()) / (x * x).sum(axis=1), dtype=float)
 
 
 def ceiling(

@@ -19,7 +19,6 @@ from psychophys.comparison.correlation import (
     correlation,
     partial_correlation,
     slope,
-    slopes,
     turned_p_value,
     turns,
 )
@@ -117,13 +116,6 @@ def test_the_ceiling_is_the_correlation_of_two_noisy_halves() -> None:
     both = np.mean([ceiling(a, np.full(36, 0.2), b, PRIOR + noise[:200, 0]) for a, b in halves])
     assert both == pytest.approx(seen, abs=0.03)
     assert ceiling(PRIOR, None, PRIOR) == 1
-
-
-def test_slopes_on_replicates_are_slopes() -> None:
-    generator = np.random.default_rng(0)
-    replicates = PRIOR * np.exp(0.1 * generator.normal(size=(5, 36)))
-    sensitivity = np.exp(generator.normal(size=36))
-    assert slopes(sensitivity, replicates) == pytest.approx([slope(sensitivity, p) for p in replicates])
 
 
 def test_values_without_a_density_are_left_out() -> None:
