@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from psychophys.base.types import Array
-from psychophys.comparison.priors.replicates import Sums, densities, interval
+from psychophys.comparison.priors.replicates import FARTHEST, Sums, densities, interval
 
 REPLICATES = 200
 
@@ -52,7 +52,8 @@ def test_sums_give_what_the_images_give() -> None:
         for replicate in range(0, REPLICATES, 20):
             again = np.repeat(pair, weights[:, replicate], axis=0)
             off = np.log(again[:, 0].sum() / again[:, 1].sum() / 2 / density[bin_])
-            expected = density[bin_] * np.exp(-off / error_and_freedom(again)[0] * error * wide)
+            errors = np.clip(off / error_and_freedom(again)[0] * wide, -FARTHEST, FARTHEST)
+            expected = density[bin_] * np.exp(-errors * error)
             assert replicates[replicate, bin_] == pytest.approx(expected, rel=1e-9)
 
 
@@ -89,6 +90,27 @@ def test_a_bin_of_few_images_or_none() -> None:
     assert (replicates[:, 1:] > 0).all()
     low, high = interval(replicates)
     assert low[1] < density[1] < high[1]
+
+
+def test_an_image_that_makes_nearly_all_of_a_bin_leaves_it_open_within_reason() -> None:
+    counts = heavy(200, 4, 5)
+    counts[:, 1] = 1
+    counts[0, 1] = 5000
+    density, replicates = densities(sums_of(counts), 1.0)
+    assert replicates is not None
+    low, high = interval(replicates)
+    assert 3 < high[1] / density[1] < 100
+    assert low[1] < density[1] / 1.3
+
+
+def test_few_images_leave_open_much_but_no_more_than_all() -> None:
+    for images in range(2, 8):
+        density, replicates = densities(sums_of(heavy(images, 4, images), images), 0.5)
+        assert replicates is not None
+        assert np.isfinite(replicates).all()
+        assert replicates.max() <= 2
+        low, high = interval(replicates)
+        assert ((low <= density) & (density <= high)).all()
 
 
 def test_images_that_are_alike_leave_no_doubt_and_one_tells_nothing_of_it() -> None:

@@ -25,8 +25,9 @@ from scipy import stats
 from psychophys.base.types import Array
 
 INTERVAL_PERCENT = (2.5, 97.5)
-FARTHEST = 20.0
-"""Of a replicate from the density, on a log scale: beyond it nothing is known, and float32 ends."""
+FARTHEST = float(stats.t.ppf(0.975, 2))
+"""How many standard errors a replicate is off at most: an image that makes all of a bin leaves 2 degrees of
+freedom. Replicates without that image have next to no error of their own, and would be off by any number."""
 ORDER = 4
 
 
@@ -84,15 +85,16 @@ def densities(sums: Sums, width: float) -> tuple[Array, Array | None]:
     A bin that no image fills is 0 in every replicate; the replicates of a density need not sum to 1.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = sums.counts / sums.counts.sum(axis=1, keepdims=True)
-        density = share[0] / width
+        totals = sums.counts.sum(axis=1, keepdims=True)
+        share = sums.counts / totals
+        density = sums.counts[0] / (totals[0] * width)
         if sums.totals[0, -1] < 2 or not np.isfinite(density).all():
             return density, None
         error = _error_of_log(sums, share)
         off = (np.log(share[1:]) - np.log(share[0])) / error[1:]
-    reach = np.nan_to_num(error[0] * _widening(sums, share[0]))
-    moved = np.clip(-_filled(off) * reach, -FARTHEST, FARTHEST)
-    return density, density * np.exp(moved)
+    off = np.clip(_filled(off) * _widening(sums, share[0]), -FARTHEST, FARTHEST)
+    # Nor can there be more than all of it.
+    return density, np.minimum(density * np.exp(-off * np.nan_to_num(error[0])), 1 / width)
 
 
 def interval(replicates: Array) -> tuple[Array, Array]:
