@@ -162,6 +162,8 @@ def run(name: str, command: str, folder: Path) -> dict[str, Any]:
 
 def digest(column: pd.Series) -> list[Any]:
     """A column's bits, length and mean."""
+    if any(isinstance(value, np.ndarray) for value in column):
+        return digest(column.explode().astype(float))
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
     finite = numbers[np.isfinite(numbers)]
     number = pd.api.types.is_numeric_dtype(column)

@@ -1,11 +1,13 @@
 """What is counted in images, on images whose answer is known."""
 
 import colorsys
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 from skimage.color import rgb2lab
@@ -145,6 +147,17 @@ def test_the_histogram_turns_with_the_images(oriented: Path) -> None:
         assert distance < 0.2 * 0.5 * np.abs(after - before).sum() * 2.5
 
 
+def test_a_prior_that_is_turned_is_that_of_turned_photographs() -> None:
+    folder = Path(skimage.data.__file__).parent
+    files = [folder / f"{name}.png" for name in ("astronaut", "camera", "chelsea", "coffee", "brick", "text")]
+    upright, turned = (image_statistics([f for f in files if f.is_file()], rotate_deg=a) for a in (0, 45))
+    assert upright.meta["n_found"] >= 3
+    before, after = upright.density("orientation"), turned.density("orientation")
+    expected = before.turned(45).at(after.centres)
+    assert np.corrcoef(after.density, expected)[0, 1] > 0.8
+    assert np.corrcoef(after.density, before.density)[0, 1] < 0.5
+
+
 def test_turning_makes_no_orientations_of_its_own(tmp_path: Path) -> None:
     for seed in range(8):
         spectral_noise(1.0, seed).point(lambda v: 200 + 0.2 * v).save(tmp_path / f"{seed}.png")
@@ -187,8 +200,26 @@ def test_densities_integrate_to_one_and_intervals_hold_them(oriented: Path) -> N
     for (statistic, _), part in frame.groupby(["statistic", "scale"]):
         if part["n_pixels"].iloc[0] or statistic == "frequency":
             assert (part["density"] * part["width"]).sum() == pytest.approx(1)
-            inside = (part["density_low"] <= part["density"]) & (part["density"] <= part["density_high"])
+            some = part[part["density"] > 0]
+            inside = (some["density_low"] <= some["density"]) & (some["density"] <= some["density_high"])
             assert inside.mean() > 0.9
+            assert part[part["density"] == 0][["density_low", "density_high"]].isna().all(axis=None)
+
+
+def test_sums_that_an_earlier_version_kept_are_counted_again(oriented: Path, tmp_path: Path) -> None:
+    whole = image_statistics([oriented])
+    about = json.dumps([whole.meta["fingerprint"], 12, 12, [], 0])
+    with (tmp_path / "state").open("wb") as stream:
+        np.savez(stream, totals=np.zeros((201, len(whole))), about=about)
+    again = image_statistics([oriented], resume=tmp_path / "state")
+    pd.testing.assert_frame_equal(again.to_pandas(), whole.to_pandas())
+
+
+def test_one_photograph_has_no_interval(oriented: Path) -> None:
+    prior = image_statistics([oriented / "0.png"])
+    assert prior.to_pandas()[["density_low", "density_high", "replicates"]].isna().all(axis=None)
+    assert prior.density("orientation").replicates is None
+    assert set(prior.meta["amplitude_exponent"]) == {"alpha"}
 
 
 @pytest.mark.slow
@@ -214,6 +245,10 @@ def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
     assert seen[0] > BATCH
     assert state.is_file()
     pd.testing.assert_frame_equal(resumed.to_pandas(), whole.to_pandas())
+    first, second = (prior.density("orientation").replicates for prior in (whole, resumed))
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(first, second)
     assert resumed.meta["n_unreadable"] == 1
     state.write_bytes(b"damaged")
     pd.testing.assert_frame_equal(image_statistics([tmp_path], resume=state).to_pandas(), whole.to_pandas())

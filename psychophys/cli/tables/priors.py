@@ -28,8 +28,10 @@ def print_prior(console: Console, prior: Prior, file: str | None) -> None:
     console.print(table)
     about = prior.meta
     if about.get("amplitude_exponent"):
-        alpha, low, high = (about["amplitude_exponent"][name] for name in ("alpha", "low", "high"))
-        line = f"amplitude falls as 1/f^{alpha:.2f} (95 % interval {low:.2f} to {high:.2f})"
+        exponent = about["amplitude_exponent"]
+        line = f"amplitude falls as 1/f^{exponent['alpha']:.2f}"
+        if "low" in exponent:  # Of one image there is none.
+            line += f" (95 % interval {exponent['low']:.2f} to {exponent['high']:.2f})"
         say(console, line)
     if about.get("n_unreadable"):
         say(console, Unusable(about["unreadable"], about["n_unreadable"]).words(about["n_found"]))

@@ -1,9 +1,9 @@
 """Statistics of photographs: from folders of any size to a table of densities with intervals.
 
-Images are streamed and their histograms added up, once as they are and once for each replicate of a
-Poisson bootstrap over images (every image counts as often as a Poisson variable of mean 1 says), so
-that memory does not grow with their number. The sums are kept in a file beside the output from time to
-time; a run that is begun again goes on from there.
+Images are streamed and what follows from their histograms is added up, once as they are and once for each
+replicate of a Poisson bootstrap over images (:mod:`psychophys.comparison.priors.replicates`), so that memory
+does not grow with their number. The sums are kept in a file beside the output from time to time; a run that
+is begun again goes on from there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,22 @@ from psychophys.base.files import write_atomically
 from psychophys.base.types import Array, Progress
 from psychophys.comparison.priors import Prior
 from psychophys.comparison.priors.quantities import QUANTITIES, SIDE, SLOPE_RANGE, Quantity, ring_sizes
+from psychophys.comparison.priors.replicates import Sums, densities, interval
 from psychophys.stimuli.photographs import Source, UnreadableError, Unusable, decode, find_images, stream
 
 BATCH = 16
 SAVE_SECONDS = 20.0
-REPLICATES, INTERVAL_PERCENT = 200, (2.5, 97.5)
+REPLICATES = 200
+SIZES = tuple(len(quantity.centres) for quantity in QUANTITIES)
 MARGIN = SIDE // 4
 """Pixels by which a square turned by any angle reaches beyond itself, and some."""
 
 
 @dataclass
-class _Sums:
-    """What is added up: row 0 counts every image once, the others are bootstrap replicates."""
+class _Counted:
+    """What was added up so far, and of which images."""
 
-    totals: Array
+    sums: Sums
     done: int = 0
     counted: int = 0
     unusable: Unusable = field(default_factory=Unusable)
@@ -106,17 +108,17 @@ def image_statistics(
     sources = find_images(images)
     state = None if resume is None else Path(resume)
     print_of = _fingerprint(sources, settings)
-    sums = _load(state, print_of) or _Sums(np.zeros((1 + settings.replicates, _bins())))
+    so_far = _load(state, print_of) or _Counted(Sums.empty(SIZES, settings.replicates))
     started = time.perf_counter()
-    _add_up(sources, sums, settings, torch.device(device), state, print_of, progress)
-    if sums.counted == 0:
+    _add_up(sources, so_far, settings, torch.device(device), state, print_of, progress)
+    if so_far.counted == 0:
         raise MeasurementError(
-            f"none of {len(sources):,} images can be used ({sums.unusable.few()})", "Give photographs."
+            f"none of {len(sources):,} images can be used ({so_far.unusable.few()})", "Give photographs."
         )
     about = {"n_found": len(sources), "fingerprint": print_of}
-    prior = _to_prior(sums, settings, images, about, time.perf_counter() - started, title)
+    prior = _to_prior(so_far, settings, images, about, time.perf_counter() - started, title)
     if state is not None:
-        _save(state, sums, print_of)
+        _save(state, so_far, print_of)
     return prior
 
 
@@ -131,13 +133,9 @@ def _settings(rotate_deg: float, seed: int) -> CountSettings:
     return CountSettings(float(rotate_deg) % 360, seed)
 
 
-def _bins() -> int:
-    return sum(len(quantity.centres) for quantity in QUANTITIES)
-
-
 def _fingerprint(sources: Sequence[Source], settings: CountSettings) -> str:
     version = importlib.metadata.version("psychophys")
-    digest = hashlib.sha256(json.dumps([asdict(settings), _bins(), version]).encode())
+    digest = hashlib.sha256(json.dumps([asdict(settings), sum(SIZES), version]).encode())
     stamps = {path: _stamp(path) for path in {source.path for source in sources}}
     for source in sources:
         digest.update(f"{source} {stamps[source.path]}\n".encode(errors="surrogateescape"))
@@ -155,7 +153,7 @@ def _stamp(path: str) -> tuple[int, int]:
 
 def _add_up(
     sources: Sequence[Source],
-    sums: _Sums,
+    so_far: _Counted,
     settings: CountSettings,
     device: torch.device,
     state: Path | None,
@@ -163,23 +161,22 @@ def _add_up(
     progress: Progress | None,
 ) -> None:
     saved = time.monotonic()
-    for batch in _batches(sources[sums.done :], settings.rotate_deg):
+    for batch in _batches(sources[so_far.done :], settings.rotate_deg):
         pictures = []
-        for number, (source, square) in enumerate(batch, start=sums.done):
+        for number, (source, square) in enumerate(batch, start=so_far.done):
             if isinstance(square, UnreadableError):
-                sums.unusable.add(source, square)
+                so_far.unusable.add(source, square)
             else:
                 pictures.append((number, square))
         if pictures:
-            sums.totals += _weights([n for n, _ in pictures], settings).T @ _count(
-                np.stack([square for _, square in pictures]), device
-            )
-        sums.counted += len(pictures)
-        sums.done += len(batch)
+            counts = _count(np.stack([square for _, square in pictures]), device)
+            so_far.sums.add(counts, _weights([n for n, _ in pictures], settings), SIZES)
+        so_far.counted += len(pictures)
+        so_far.done += len(batch)
         if progress is not None:
-            progress(sums.done, len(sources))
+            progress(so_far.done, len(sources))
         if state is not None and time.monotonic() - saved > SAVE_SECONDS:
-            _save(state, sums, print_of)
+            _save(state, so_far, print_of)
             saved = time.monotonic()
 
 
@@ -225,27 +222,29 @@ def _count(squares: NDArray[np.uint8], device: torch.device) -> Array:
     return torch.cat(counts, dim=1).cpu().double().numpy()
 
 
-def _save(path: Path, sums: _Sums, print_of: str) -> None:
-    about = [print_of, sums.done, sums.counted, sums.unusable.named, sums.unusable.count]
-    write_atomically(path, lambda stream: np.savez(stream, totals=sums.totals, about=json.dumps(about)))
+def _save(path: Path, so_far: _Counted, print_of: str) -> None:
+    unusable = so_far.unusable
+    about = json.dumps([print_of, so_far.done, so_far.counted, unusable.named, unusable.count])
+    arrays = {each.name: getattr(so_far.sums, each.name) for each in fields(Sums)}
+    write_atomically(path, lambda stream: np.savez(stream, about=about, **arrays))
 
 
-def _load(path: Path | None, print_of: str) -> _Sums | None:
+def _load(path: Path | None, print_of: str) -> _Counted | None:
     """What an earlier run of the same images and settings kept."""
     if path is None or not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as kept:
             found, done, counted, unreadable, n_unreadable = json.loads(str(kept["about"]))
-            totals = kept["totals"]
+            sums = Sums(**{each.name: kept[each.name] for each in fields(Sums)})
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
     unusable = Unusable([str(name) for name in unreadable], n_unreadable)
-    return _Sums(totals, done, counted, unusable) if found == print_of else None
+    return _Counted(sums, done, counted, unusable) if found == print_of else None
 
 
 def _to_prior(
-    sums: _Sums,
+    so_far: _Counted,
     settings: CountSettings,
     images: Sequence[str | Path],
     about: Mapping[str, Any],
@@ -253,18 +252,21 @@ def _to_prior(
     title: str,
 ) -> Prior:
     rows: list[dict[str, Any]] = []
-    start = 0
-    for quantity in QUANTITIES:
-        part = sums.totals[:, start : start + len(quantity.centres)]
-        start += len(quantity.centres)
-        rows += _rows(quantity, part, sums.counted)
+    exponent: dict[str, float] = {}
+    for number, (quantity, end) in enumerate(zip(QUANTITIES, np.cumsum(SIZES), strict=True)):
+        part = so_far.sums.of(end - SIZES[number], end, number)
+        density, replicates = densities(part, quantity.width)
+        counted = round(float(part.counts[0].sum())) if quantity.name != "frequency" else 0
+        rows += _rows(quantity, density, replicates, {"n_images": so_far.counted, "n_pixels": counted})
+        if quantity.name == "frequency":
+            exponent = _exponent(density, replicates)
     meta = {
-        "summary": title or f"{sums.counted:,} photographs",
+        "summary": title or f"{so_far.counted:,} photographs",
         "images": [Path(path).name for path in images],
         **about,
-        "n_unreadable": sums.unusable.count,
-        "unreadable": sums.unusable.named,
-        "amplitude_exponent": _exponent(sums.totals),
+        "n_unreadable": so_far.unusable.count,
+        "unreadable": so_far.unusable.named,
+        "amplitude_exponent": exponent,
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in ("psychophys", "torch", "pillow")},
         "seconds": round(seconds, 1),
@@ -273,41 +275,35 @@ def _to_prior(
     return Prior.from_rows(rows, meta, title)
 
 
-def _rows(quantity: Quantity, totals: Array, n_images: int) -> list[dict[str, Any]]:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        density = totals / (totals.sum(axis=1, keepdims=True) * quantity.width)
-    low, high = np.nanpercentile(density[1:], INTERVAL_PERCENT, axis=0) if totals.any() else density[:2]
-    counted = round(float(totals[0].sum())) if quantity.name != "frequency" else 0
-    return [
-        {
-            "statistic": quantity.name,
-            "scale": quantity.scale,
-            "value": float(value),
-            "width": quantity.width,
-            "unit": quantity.unit,
-            "period": quantity.period,
-            "density": float(density[0, i]),
-            "density_low": float(low[i]),
-            "density_high": float(high[i]),
-            "n_images": n_images,
-            "n_pixels": counted,
-        }
-        for i, value in enumerate(quantity.centres)
+def _rows(
+    quantity: Quantity, density: Array, replicates: Array | None, about: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    axis = {name: getattr(quantity, name) for name in ("scale", "width", "unit", "period")}
+    rows: list[dict[str, Any]] = [
+        {"statistic": quantity.name, **axis, "value": float(value), "density": float(d), **about}
+        for value, d in zip(quantity.centres, density, strict=True)
     ]
+    if replicates is None:
+        return rows
+    low, high = interval(replicates)
+    for i in range(len(rows)):
+        rows[i]["replicates"] = replicates[:, i]
+        if density[i] > 0:  # Of what no image has, it is not known how rare it is.
+            rows[i] |= {"density_low": float(low[i]), "density_high": float(high[i])}
+    return rows
 
 
-def _exponent(totals: Array) -> dict[str, float]:
+def _exponent(density: Array, replicates: Array | None) -> dict[str, float]:
     """Alpha of an amplitude spectrum proportional to f^-alpha, with its interval over the replicates."""
-    names = [q.name for q in QUANTITIES]
-    start = sum(len(q.centres) for q in QUANTITIES[: names.index("frequency")])
-    power = totals[:, start : start + len(ring_sizes())] / ring_sizes()
     first, last = SLOPE_RANGE
-    part = power[:, first - 1 : last]
-    frequency = np.log(np.arange(first, last + 1))
-    if not (part[0] > 0).all():
+    rings = slice(first - 1, last)
+    if not (density[rings] > 0).all():
         return {}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = np.polyfit(frequency, np.log(part[(part > 0).all(axis=1)]).T, 1)[0]
+    rows = density[None] if replicates is None else np.concatenate([density[None], replicates])
+    power = np.log(rows[:, rings] / ring_sizes()[rings])
     # Amplitude is the root of power.
-    low, high = np.percentile(slopes[1:], INTERVAL_PERCENT) if len(slopes) > 1 else (np.nan, np.nan)
-    return {"alpha": float(-slopes[0] / 2), "low": float(-high / 2), "high": float(-low / 2)}
+    alpha = -np.polyfit(np.log(np.arange(first, last + 1)), power.T, 1)[0] / 2
+    found = {"alpha": float(alpha[0])}
+    if replicates is not None:
+        found["low"], found["high"] = (float(end) for end in interval(alpha[1:]))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,11 @@ from psychophys.base.types import Array
 from psychophys.results.kinds import KINDS
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, Table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERS = pa.list_(pa.float32())
+
 COLUMNS = (
     Column("statistic", TEXT, "", "orientation, hue, hue-lch, frequency, luminance or contrast"),
     Column("scale", NUMBER, "pixels", "s.d. of the gradient's Gaussian; 0 where there is none"),
@@ -24,28 +29,65 @@ COLUMNS = (
     Column("unit", TEXT, "", "of value and width"),
     Column("period", NUMBER, "unit", "of the axis; empty if it has ends"),
     Column("density", NUMBER, "1/unit", "probability density"),
-    Column("density_low", NUMBER, "1/unit", "lower end of the 95 % interval, by bootstrap over images"),
-    Column("density_high", NUMBER, "1/unit", "upper end"),
+    Column("density_low", NUMBER, "1/unit", "lower end of the 95 % interval, over the replicates"),
+    Column("density_high", NUMBER, "1/unit", "upper end; empty, as the lower, where no image has any"),
     Column("n_images", COUNT, "images", "that were counted"),
     Column("n_pixels", COUNT, "pixels", "that were counted"),
+    Column("replicates", NUMBERS, "1/unit", "the density in 200 replicates over images; in Parquet alone"),
 )
 _STATISTIC_OF = {("patch-lch", "hue"): "hue-lch"}
 
 
 @dataclass(frozen=True)
 class Density:
-    """One statistic's density on the axis of its values: at the centres of the bins."""
+    """One statistic's density on the axis of its values: at the centres of the bins.
+
+    Attributes
+    ----------
+    replicates
+        Shape (replicates, bins): whatever is computed from each of them has their spread for its
+        uncertainty. None where there are none, as in the literature.
+    """
 
     centres: Array
     density: Array
     period: float | None
     unit: str
+    replicates: Array | None = None
 
     def at(self, values: Array) -> Array:
         """Density at any values, linear between the bins' centres; NaN beyond the bins."""
+        return self._between(values, self.density)
+
+    def replicates_at(self, values: Array) -> Array | None:
+        """Every replicate at any values, as :meth:`at`: (replicates, n); None without replicates."""
+        if self.replicates is None:
+            return None
+        return np.stack([self._between(values, replicate) for replicate in self.replicates])
+
+    def turned(self, angle: float) -> Density:
+        """The density of what is turned by an angle, in ``unit``, with its replicates.
+
+        What is as common at an angle as this is at 0: a control, since whoever follows what is common in
+        images follows this one no longer.
+
+        Raises
+        ------
+        UsageError
+            On an axis that does not go round.
+        """
+        if self.period is None or not np.isfinite(angle):
+            what = f"by {angle:g} {self.unit}" if self.period is not None else "on an axis that has ends"
+            raise UsageError(f"a density cannot be turned {what}", "Turn orientation or hue by a number.")
+        centres = (self.centres + angle) % self.period
+        order = np.argsort(centres)
+        moved = None if self.replicates is None else self.replicates[:, order]
+        return Density(centres[order], self.density[order], self.period, self.unit, moved)
+
+    def _between(self, values: Array, density: Array) -> Array:
         if self.period is not None:
-            return np.asarray(np.interp(values, self.centres, self.density, period=self.period), dtype=float)
-        found = np.asarray(np.interp(values, self.centres, self.density), dtype=float)
+            return np.asarray(np.interp(values, self.centres, density, period=self.period), dtype=float)
+        found = np.asarray(np.interp(values, self.centres, density), dtype=float)
         half = (self.centres[1] - self.centres[0]) / 2
         outside = (values < self.centres[0] - half - 1e-9) | (values > self.centres[-1] + half + 1e-9)
         return np.where(outside, np.nan, found)
@@ -66,7 +108,8 @@ class Prior(Table):
 
     columns = COLUMNS
     kind = KINDS["prior"]
-    version = 1
+    version = 2
+    older: ClassVar[Mapping[int, tuple[str, ...]]] = {1: ("replicates",)}
 
     def __init__(self, table: pa.Table, meta: Mapping[str, Any], name: str = "") -> None:
         super().__init__(table, meta)
@@ -99,7 +142,8 @@ class Prior(Table):
         Parameters
         ----------
         scale
-            In pixels. Default: the mean of the densities at all scales.
+            In pixels. Default: the mean of the densities at all scales, and of each replicate: it is of
+            the same images at every scale.
 
         Raises
         ------
@@ -123,7 +167,15 @@ class Prior(Table):
             mean.to_numpy(dtype=float),
             float(period) if np.isfinite(period) else None,
             str(rows["unit"].iloc[0]),
+            _mean_replicates(chosen),
         )
+
+
+def _mean_replicates(rows: pd.DataFrame) -> Array | None:
+    if rows["replicates"].isna().any():
+        return None
+    scales = [part.sort_values("value")["replicates"] for _, part in rows.groupby("scale")]
+    return np.asarray(np.mean([np.array(part.tolist(), dtype=float).T for part in scales], axis=0))
 
 
 def statistic_for(stimulus: str, dimension: str) -> str:
