@@ -223,7 +223,7 @@ def test_the_baseline_of_contrast_is_that_of_its_images(functions: Results) -> N
     expected = compare_with_prior(
         np.array(image),
         cycles_per_degree,
-        Density(cycles_per_degree, contrast_sensitivity(cycles_per_degree, 45), None, "cycles/deg"),
+        Density(cycles_per_degree[::-1], contrast_sensitivity(cycles_per_degree[::-1], 45), None, "c/deg"),
     )
     assert pixels["r"] == pytest.approx(expected.r, abs=1e-3, nan_ok=True)
     assert pixels["slope"] == pytest.approx(expected.slope, abs=1e-3)
@@ -311,7 +311,7 @@ def test_from_the_command_line(rings: dict[str, Results], functions: Results, tm
     text = " ".join(done.stderr.decode().split())
     assert done.returncode == 0, text
     assert "contrast against watson-ahumada-2005, over frequency at 50 pixels/deg" in text
-    assert "log human sensitivity (1: same modulation)" in text
+    assert "q: J goes with (human sensitivity)^q" in text
     assert "watson-ahumada-2005: contrast is nominal" in text
     assert "the reference a shape" in text
     assert set(pd.read_csv(tmp_path / "c.csv")["reference"]) == {"watson-ahumada-2005"}
