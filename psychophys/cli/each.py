@@ -44,7 +44,7 @@ def plan_jobs(names: list[str], asked: Asked, checkpoint: str | None = None) -> 
         names,
         asked.weights,
         seed=asked.seed,
-        seeds=asked.seeds or 1,
+        seeds=1 if asked.seeds is None else asked.seeds,
         checkpoint=checkpoint,
         dtype=asked.dtype,
         arithmetic=asked.arithmetic,

@@ -92,7 +92,6 @@ def _options(
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=1,
             help="So many random and shuffled networks, of seeds that follow each other.",
             show_default="1",
         ),

@@ -91,16 +91,19 @@ def _plan(
     from dataclasses import replace
 
     from psychophys.cli.each import plan_tasks
-    from psychophys.sweeps.coding import SEEDS, plan_test, with_preset
+    from psychophys.sweeps.coding import SEEDS, check_controls, plan_test, with_preset
 
     if len(asked.weights) > 1:
         raise UsageError(f"weights {','.join(asked.weights)} at once", "Test one, and name --controls.")
     settings = replace(asked, measurement=with_preset(asked.measurement))
     kinds = [part.strip() for part in controls.split(",")]
+    check_controls(kinds)
     tested = plan_tasks([model], replace(settings, seeds=None), checkpoint)
     # A network is no control of itself.
     first = asked.seed + 1 if asked.weights[0] in kinds else asked.seed
-    beside = replace(settings, weights=kinds, seed=first, seeds=asked.seeds or SEEDS, quiet=True)
+    beside = replace(
+        settings, weights=kinds, seed=first, seeds=SEEDS if asked.seeds is None else asked.seeds, quiet=True
+    )
     folder = output or Path("coding-" + model.rstrip("/").rpartition("/")[2].replace(":", "-"))
     return plan_test([*tested, *plan_tasks([model], beside)], folder, retry_failed=retry_failed)
 

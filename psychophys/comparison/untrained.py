@@ -107,6 +107,8 @@ def _controls(alike: pd.DataFrame, run: str) -> Iterator[tuple[str, pd.DataFrame
 def _beside(rows: pd.DataFrame, controls: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Standings in the order of the rows; NaN for pixels and for layers without an r."""
     tested = rows[(rows["layer_index"] >= 0) & rows["r"].notna()]
+    if tested.empty:
+        return pd.DataFrame(index=rows.index)
     nulls = {
         what: controls.pivot_table(index="run_id", columns="layer", values=what, dropna=False).reindex(
             columns=tested["layer"]

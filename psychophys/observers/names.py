@@ -20,6 +20,7 @@ DEFAULT_MODEL = "tf_efficientnet_lite0"
 WEIGHTS = ("pretrained", "random", "shuffled")
 CONTROLS = ("random", "shuffled")
 """Weights that a seed decides: what a trained network is compared with."""
+MOST_SEEDS = 10_000
 _SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
@@ -93,8 +94,8 @@ def make_jobs(
     UsageError
         For a name that is not known, a pattern that matches no file, or no seed.
     """
-    if seeds < 1:
-        raise UsageError(f"{seeds} seeds", "Give one or more.")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"{seeds} seeds", f"Give 1 to {MOST_SEEDS}.")
     files = [None] if checkpoint is None else find_checkpoints(checkpoint)
     jobs = [
         Job(model, variant, drawn, file, dtype, arithmetic, noise_seed)

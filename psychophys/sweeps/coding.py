@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.base.errors import MeasurementError, unknown
 from psychophys.comparison.compare import compare
 from psychophys.comparison.priors import Prior
 from psychophys.comparison.verdict import conclusions
@@ -65,17 +65,15 @@ def with_preset(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "dimension": usual.dimension, "preset": CODING}
 
 
-def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool = False) -> Sweep:
-    """The sweep that measures all networks into the folder; what is there is not measured again.
+def check_controls(kinds: Sequence[str]) -> None:
+    """Raise :class:`UsageError` for weights that no control network has."""
+    for kind in kinds:
+        if kind not in CONTROLS:
+            raise unknown("controls", kind, CONTROLS)
 
-    Raises
-    ------
-    UsageError
-        Without a network that is tested, or one that it is compared with.
-    """
-    kinds = {task.job.weights for task in tasks}
-    if not kinds & set(CONTROLS):
-        raise UsageError("no untrained networks to compare with", "Add --controls random.")
+
+def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool = False) -> Sweep:
+    """The sweep that measures all networks into the folder; what is there is not measured again."""
     return Sweep(list(tasks), Store(Path(folder) / MEASURED), retry_failed)
 
 
@@ -161,6 +159,7 @@ def plan_networks(
     """The network that is tested, and those that it is compared with."""
     measurement = plan(**with_preset(settings))
     kinds = [controls] if isinstance(controls, str) else list(controls)
+    check_controls(kinds)
     jobs = make_jobs([model], [weights], checkpoint=checkpoint)
     jobs += make_jobs([model], kinds, seed=1 if weights in kinds else 0, seeds=seeds)
     return [Task(measurement, job, device, batch_size) for job in jobs]

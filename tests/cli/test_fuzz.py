@@ -102,7 +102,6 @@ VALUES = {
     "statistics --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "statistics --seed": f"0 1 HUGE | -1 {NOT_INTEGER}",
     "compare --output": "c.parquet c.csv - | '' . no/x.parquet pipe.parquet x.txt",
-    "compare --seed": f"0 7 | -1 {NOT_INTEGER}",
     "plot --output": "p.png p.svg p.pdf | '' . p p.jpg no/p.png folder.parquet",
     "--images": f"photo.png shots text.parquet empty '' | missing {JUNK}",
     "--weights": "random random random pretrained shuffled random,shuffled ' random' random,random"
@@ -110,6 +109,10 @@ VALUES = {
     "--checkpoint": "toy.pth toy.pth *.pth step_*.pth step_HUGE.pth text.parquet list.pth other.pth"
     f" | '' . missing.pth *.none [ pipe.parquet names.txt/x {JUNK}",
     "--seed": f"0 1 -1 -2^63 | 2^63 HUGE -HUGE {NOT_INTEGER}",
+    "--seeds": f"1 2 | 0 -1 10001 HUGE {NOT_INTEGER}",
+    "test model": f"toy_net toy_dead hf-hub:no/such | '' toy_nte toy_* local-dir: -1 {JUNK}",
+    "--controls": f"random random,random ' random' shuffled | '' , pretrained RANDOM {JUNK}",
+    "test --output": "tested swept a/b/c ODD | names.txt names.txt/x",
     "--stimulus": f"gabor grating plaid noise patch patch-lch image image-band '' | gabr {JUNK}",
     "--dimension": f"orientation hue contrast x phase size rotation blur '' | sample Orientation {JUNK}",
     "--values": "1 2 3 0,90 0.5 30,30 0:1:2 1:0:3 +2 0:180:1 1e-3, 0.1,0.2,0.4"
@@ -208,6 +211,7 @@ USUAL = {
     "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
     "check": "--weights random",
+    "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
@@ -229,8 +233,9 @@ EXAMPLES |= {
     "noises": 2,
     "simulate": 30,
     "learn": 15,
+    "test": 8,
 }
-SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare")
+SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare", "test")
 WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
@@ -238,6 +243,8 @@ FIRST = {
     "statistics": "photo.png",
     "learn": "linear",
 }
+ONLY_SAY = ("layers", "check", "models", "show", "priors", "noises")
+TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
 GROUP = get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
 READERS = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda lines: [*map(json.loads, lines)]}
@@ -361,7 +368,12 @@ def check(command: str, words: list[str], wrong: bool, template: Path) -> None:
             after = files_in(folder)
             check_words(words, wrong, code, err)
             assert before.keys() <= after.keys()
-            check_files(words, code, out, {n: text for n, text in after.items() if text != before.get(n)})
+            written = {n: text for n, text in after.items() if text != before.get(n)}
+            if command == "test":
+                assert code == 2 or any("measured" in name for name in written)
+                assert code != 0 or {Path(name).name for name in written} >= TESTED
+            else:
+                check_files(words, code, out, written)
 
 
 def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
@@ -379,11 +391,7 @@ def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
 
 def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
     assert not [name for name in written if Path(name).name.startswith(".")]
-    if (
-        code == 2
-        or words[0] in ("layers", "check", "models", "show", "priors", "noises")
-        or "--dry-run" in words
-    ):
+    if code == 2 or words[0] in ONLY_SAY or "--dry-run" in words:
         assert not written
     elif words[0] == "measure":
         output = said(words, "results.parquet", "--output", "-o")
@@ -455,7 +463,13 @@ def test_every_option_of_every_command_has_values() -> None:
 @pytest.mark.parametrize("command", WITH_SLOW)
 def test_every_value_ends_well(command: str, template: Path) -> None:
     first = FIRST.get(command, "toy_net")
+    # What `test` shares with `measure` is read by the same function, and each line measures two networks.
+    shared = (
+        {key_of("measure", parameter) for parameter in PARAMETERS["measure"]} if command == "test" else ()
+    )
     for parameter in PARAMETERS[command]:
+        if key_of(command, parameter) in shared:
+            continue
         start = [first, parameter.opts[0]] if parameter.param_type_name == "option" else []
         for wrong, values in enumerate(values_of(command, parameter)):
             for value in values:

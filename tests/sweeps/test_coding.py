@@ -119,7 +119,7 @@ def test_the_usual_settings_are_taken_where_none_are_given(
     ("words", "code", "part"),
     [
         (["test", "no_such_net"], 2, "no_such_net"),
-        (["test", "test_resnet", "--controls", "pretrained"], 2, "which no seed decides"),
+        (["test", "test_resnet", "--controls", "pretrained"], 2, "unknown controls 'pretrained'"),
         (["test", "test_resnet", "--controls", "randon"], 2, "'randon'"),
         (["test", "test_resnet", "--weights", "random,shuffled"], 2, "Test one"),
         (["test", "--prior", "nowhere"], 2, "'nowhere'"),
