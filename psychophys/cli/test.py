@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from psychophys.cli.options import Asked, Checkpoint, measurement_options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from psychophys.comparison.priors import Density
     from psychophys.sweeps.coding import CodingTest
     from psychophys.sweeps.sweep import Sweep
 
@@ -58,24 +59,22 @@ def test(
     from rich.console import Console
 
     from psychophys.cli.tables.sweeps import run_visibly
-    from psychophys.comparison.priors import load_prior
     from psychophys.observers.devices import pick_device
     from psychophys.observers.memory import keep_freed_memory
-    from psychophys.sweeps.coding import evaluate
+    from psychophys.sweeps.coding import evaluate, find_density
     from psychophys.sweeps.engines import Serial
     from psychophys.sweeps.sweep import State
 
-    if prior is not None:
-        load_prior(prior)
     pick_device(asked.device, asked.dtype)
     sweep = _plan(asked, model, checkpoint, controls, output, retry_failed)
+    density = find_density(sweep.tasks[0].measurement, prior, scale)
     folder = sweep.store.folder.parent
     sweep.store.prepare()
     keep_freed_memory()
     console = Console(stderr=True)
     run_visibly(sweep, Serial(), console, asked.quiet)
     found = evaluate(sweep, prior, scale)
-    _write(found, folder, prior, scale)
+    _write(found, folder, density, {"prior": prior, "scale": scale})
     for label, reason in found.failures.items():
         print(f"error: {label}: {reason}", file=sys.stderr)
     if not asked.quiet:
@@ -108,16 +107,13 @@ def _plan(
     return plan_test([*tested, *plan_tasks([model], beside)], folder, retry_failed=retry_failed)
 
 
-def _write(found: CodingTest, folder: Path, prior: str | None, scale: float | None) -> None:
+def _write(found: CodingTest, folder: Path, density: Density, settings: dict[str, Any]) -> None:
     from psychophys.base.files import write_atomically
-    from psychophys.comparison.compare import DEFAULT_PRIOR, density_for
-    from psychophys.comparison.priors import load_prior
     from psychophys.comparison.table import Comparison
     from psychophys.plots.coding import plot_coding
     from psychophys.plots.style import save_figure
 
-    Comparison(found.comparison, {"prior": prior, "scale": scale}).write(folder / "comparison.parquet")
-    density = density_for(found.results.to_pandas(), load_prior(prior or DEFAULT_PRIOR), scale)
+    Comparison(found.comparison, settings).write(folder / "comparison.parquet")
     save_figure(plot_coding(found.results, found.comparison, density), folder / "coding.png")
     text = "\n".join(found.conclusions) + "\n"
     write_atomically(folder / "verdict.txt", lambda stream: stream.write(text.encode()))

@@ -168,18 +168,22 @@ def _rows(
 
 def density_for(group: pd.DataFrame, prior: Prior, scale: float | None = None) -> Density:
     """The density over what a run measured; :class:`UsageError` if the prior has none."""
-    first = group.iloc[0]
-    statistic = statistic_for(first["stimulus"], first["dimension"])
+    stimulus, dimension, unit = group.iloc[0][["stimulus", "dimension", "unit"]]
+    return density_of(stimulus, dimension, unit, prior, scale)
+
+
+def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: float | None = None) -> Density:
+    """The density over a dimension of a stimulus; :class:`UsageError` if the prior has none in its unit."""
+    statistic = statistic_for(stimulus, dimension)
     if statistic not in prior.statistics:
         raise UsageError(
-            f"prior {prior.name} says nothing of {first['dimension']}",
+            f"prior {prior.name} says nothing of {dimension}",
             f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior.",
         )
     density = prior.density(statistic, scale if statistic == "orientation" else None)
-    if density.unit != first["unit"]:
+    if density.unit != unit:
         raise UsageError(
-            f"{first['dimension']} of {first['stimulus']} is measured in {first['unit']}, the prior in "
-            f"{density.unit}",
+            f"{dimension} of {stimulus} is measured in {unit}, the prior in {density.unit}",
             "Compare another dimension or stimulus.",
         )
     return density

@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 
 from psychophys.base.errors import MeasurementError, unknown
-from psychophys.comparison.compare import compare
-from psychophys.comparison.priors import Prior
+from psychophys.comparison.compare import DEFAULT_PRIOR, compare, density_of
+from psychophys.comparison.priors import Density, Prior, load_prior
 from psychophys.comparison.verdict import conclusions
 from psychophys.measurement.plan import plan
 from psychophys.measurement.presets import CODING, PRESETS
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.names import CONTROLS, DEFAULT_MODEL, make_jobs
 from psychophys.results.thresholds import Results, concat, read
 from psychophys.sweeps.engines import Serial
@@ -70,6 +71,15 @@ def check_controls(kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind not in CONTROLS:
             raise unknown("controls", kind, CONTROLS)
+
+
+def find_density(
+    measurement: Measurement, prior: str | Prior | None = None, scale: float | None = None
+) -> Density:
+    """What a measurement is compared with; :class:`UsageError` where the prior says nothing of it."""
+    chosen = prior if isinstance(prior, Prior) else load_prior(DEFAULT_PRIOR if prior is None else prior)
+    unit = measurement.stimulus.parameter(measurement.dimension).unit
+    return density_of(measurement.stimulus.name, measurement.dimension, unit, chosen, scale)
 
 
 def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool = False) -> Sweep:
@@ -140,6 +150,7 @@ def coding_test(
     """
     with TemporaryDirectory() as spare:
         tasks = plan_networks(model, weights, controls, seeds, checkpoint, settings, device, batch_size)
+        find_density(tasks[0].measurement, prior, scale)
         sweep = plan_test(tasks, spare if folder is None else folder)
         for _ in sweep.run(Serial()):
             pass

@@ -123,8 +123,10 @@ def test_the_usual_settings_are_taken_where_none_are_given(
         (["test", "test_resnet", "--controls", "randon"], 2, "'randon'"),
         (["test", "test_resnet", "--weights", "random,shuffled"], 2, "Test one"),
         (["test", "--prior", "nowhere"], 2, "'nowhere'"),
+        (["test", "test_resnet", "--scale", "2"], 2, "no scale 2"),
+        (["test", "test_resnet", "--dimension", "phase"], 2, "says nothing of phase"),
         (["measure", "test_resnet", "--seeds", "3"], 2, "which no seed decides"),
-        (["measure", "test_resnet", "--weights", "random", "--seeds", "0"], 2, "--seeds"),
+        (["measure", "test_resnet", "--weights", "random", "--seeds", "0"], 2, "0 seeds"),
     ],
 )
 def test_a_wrong_request_is_one_line(tmp_path: Path, words: list[str], code: int, part: str) -> None:
