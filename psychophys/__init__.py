@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from psychophys.simulation.table import Simulations
     from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
     from psychophys.stimuli.contrast import rendered_contrast
+    from psychophys.sweeps.coding import CodingTest, coding_test
 
 _HOMES = {
     "base.errors": (
@@ -109,6 +110,7 @@ _HOMES = {
         "read_modes",
     ),
     "learning.acuities": ("acuity",),
+    "sweeps.coding": ("CodingTest", "coding_test"),
     "plots.thresholds": (
         "plot_comparison",
         "plot_thresholds",
@@ -125,6 +127,7 @@ __all__ = [
     "PRIORS",
     "REFERENCES",
     "STIMULI",
+    "CodingTest",
     "Domain",
     "Findings",
     "FisherResults",
@@ -146,6 +149,7 @@ __all__ = [
     "UsageError",
     "acuity",
     "check_results",
+    "coding_test",
     "compare",
     "concat",
     "confusable",

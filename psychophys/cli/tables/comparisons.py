@@ -100,11 +100,11 @@ def _table(rows: pd.DataFrame) -> Table:
 
 
 def _range(low: float, high: float) -> str:
-    return "-" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
+    return "-" if pd.isna(low) else f"{_two(low)} to {_two(high)}"
 
 
 def _two(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.2f}"
+    return "-" if pd.isna(value) else f"{round(value, 2) + 0.0:.2f}"  # 0 has no sign.
 
 
 def _three(value: float) -> str:
