@@ -65,7 +65,7 @@ PRESETS = Registry(
             CODING,
             "what `psychophys test` measures: J over three frequencies an octave apart, or over colours",
             {
-                "orientation": {"parameters": {"phase": 4, "frequency": (2.24, 4.48, 8.96)}},
+                "orientation": {"parameters": {"phase": 2, "frequency": (2.24, 4.48, 8.96)}},
                 "hue": {
                     "stimulus": "patch",
                     "parameters": {"saturation": _linspace(0.5, 0.9, 3), "value": _linspace(0.5, 0.9, 3)},

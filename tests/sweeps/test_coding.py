@@ -98,13 +98,13 @@ def test_a_control_is_not_compared_with_itself() -> None:
 @pytest.mark.parametrize(
     ("asked", "dimension", "preset", "samples"),
     [
-        ({}, "orientation", "efficient-coding", 12),
+        ({}, "orientation", "efficient-coding", 6),
         ({"dimension": "hue"}, "hue", "efficient-coding", 9),
         ({"stimulus": "patch-lch"}, "hue", "", 1),
-        ({"stimulus": "grating"}, "orientation", "efficient-coding", 12),
+        ({"stimulus": "grating"}, "orientation", "efficient-coding", 6),
         ({"dimension": "size"}, "size", "", 8),
         ({"preset": "benjamin2022"}, "orientation", "benjamin2022", 10),
-        ({"parameters": {"phase": 2}}, "orientation", "efficient-coding", 6),
+        ({"parameters": {"phase": 4}}, "orientation", "efficient-coding", 12),
     ],
 )
 def test_the_usual_settings_are_taken_where_none_are_given(
