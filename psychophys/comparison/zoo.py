@@ -101,7 +101,7 @@ def _random_effects(q: Array, variances: Array) -> Overall:
     mean, tau2 = float(found.mean_effect_re), max(float(found.tau2), 0.0)
     error = float(found.sd_eff_w_re_hksj)
     reach = float(student.ppf(0.975, len(q) - 1))
-    ahead = float(student.ppf(0.975, max(len(q) - 2, 1))) * np.sqrt(tau2 + error**2)
+    ahead = float(student.ppf(0.975, max(len(q) - 2, 1)) * np.sqrt(tau2 + error**2))
     return Overall(
         len(q),
         mean,
