@@ -81,6 +81,7 @@ def compare(
         )
     rows: list[dict[str, Any]] = []
     known: dict[str, Array | None] = {}
+    records = dict(results.runs)
     for matched in match(results, pixels_per_degree, human if isinstance(human, str) else None):
         pixels = _pixels(matched, known)
         scaled = pixels_per_degree if matched.across else float("nan")
@@ -88,7 +89,10 @@ def compare(
         fewest = FEWEST_FREQUENCIES if matched.across else FEWEST_VALUES
         measured = _with_errors(matched.rows, matched.records[0])
         rows += _rows(measured, matched.curve, pixels, named, fewest=fewest)
-    return with_controls(pd.DataFrame(rows), results.runs)
+        if matched.across:
+            every = [record["measurement"] for record in matched.records]
+            records[str(measured["run_id"].iloc[0])] = {**matched.records[0], "measurement": every}
+    return with_controls(pd.DataFrame(rows), records)
 
 
 def _with_prior(results: Results, prior: str | Prior, scale: float | None) -> pd.DataFrame:

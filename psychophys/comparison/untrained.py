@@ -19,6 +19,7 @@ from psychophys.base.types import Array
 from psychophys.observers.names import CONTROLS
 
 INTERVAL_PERCENT = (2.5, 97.5)
+_OBSERVER = ("model", "input_size", "mean", "std", "dtype", "arithmetic", "noise_seed")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,12 @@ def with_controls(comparison: pd.DataFrame, records: Mapping[str, Mapping[str, A
 
 def _key(record: Mapping[str, Any]) -> str:
     """What two runs share that differ in their weights alone."""
-    return json.dumps([record["model"], record["measurement"], record["input_size"]], sort_keys=True)
+    measurement = record["measurement"]
+    if isinstance(measurement, Mapping) and measurement.get("precision"):
+        # Each run took as many samples as it needed.
+        parameters = {name: v for name, v in measurement["parameters"].items() if len(v) == 1}
+        measurement = {**measurement, "parameters": parameters}
+    return json.dumps([measurement, *(record.get(name) for name in _OBSERVER)], sort_keys=True)
 
 
 def _controls(alike: pd.DataFrame, run: str) -> Iterator[tuple[str, pd.DataFrame]]:

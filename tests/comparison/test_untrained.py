@@ -153,3 +153,30 @@ def test_one_network_of_a_kind_is_a_network_of_its_own() -> None:
     many, records = comparison(networks(2), [[0.1, 0.9], *spread(2)])
     groups = [rows for _, rows in many.groupby("run_id", sort=False)]
     assert [is_one_of_several(many, rows) for rows in groups] == [False, True, True]
+
+
+def test_one_network_in_two_dtypes_is_no_second_control() -> None:
+    frame, records = comparison(networks(4), [[0.1, 0.9], *spread(4)])
+    for run, record in records.items():
+        record["dtype"] = "float64" if run in ("random 2", "random 3") else "float32"
+    own = with_controls(frame, records)
+    own = own[(own["weights"] == "pretrained") & (own["layer"] == "deep")].iloc[0]
+    assert own["random_n"] == 2
+
+
+def test_networks_that_took_samples_until_a_precision_are_alike() -> None:
+    frame, records = comparison(networks(3), [[0.1, 0.9], *spread(3)])
+    for count, record in zip((8, 16, 16, 32), records.values(), strict=True):
+        parameters = {"phase": list(range(count)), "frequency": [4.0]}
+        record["measurement"] = {"parameters": parameters, "precision": 0.05}
+    records["random 0"]["measurement"]["parameters"]["frequency"] = [8.0]
+    own = with_controls(frame, records)
+    own = own[(own["weights"] == "pretrained") & (own["layer"] == "deep")].iloc[0]
+    assert own["random_n"] == 2
+
+
+def test_without_any_r_there_is_no_standing() -> None:
+    frame, records = comparison(networks(3), [[np.nan, np.nan]] * 4, n_values=3)
+    found = with_controls(frame, records)
+    assert "random_n" not in found
+    assert "nothing to compare (too few values" in conclusions(found)[0]
