@@ -13,6 +13,7 @@ from psychophys.base.errors import unknown
 from psychophys.base.registry import Registry
 
 CODING = "efficient-coding"
+"""The name of the last one of the table, which `psychophys test` takes."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ PRESETS = Registry(
             },
         ),
         Preset(
-            CODING,
+            "efficient-coding",
             "what `psychophys test` measures: J over three frequencies an octave apart, or over colours",
             {
                 "orientation": {"parameters": {"phase": 2, "frequency": (2.24, 4.48, 8.96)}},
