@@ -92,16 +92,18 @@ NO_NOISE = "noise"
 """
 
 
+WRONG = (
+    ({"mine": "broken:NOTHING"}, ("noise model 'mine'", "package broken", "cannot be loaded")),
+    ({"mine": "nowhere:RIGHT"}, ("noise model 'mine'", "package broken", "nowhere")),
+    ({"mine": "broken:NO_NOISE"}, ("broken:NO_NOISE", "is no noise model called 'mine'")),
+    ({"mine": "broken:OTHER_NAME"}, ("is no noise model called 'mine'",)),
+    ({"poisson": "broken:RIGHT"}, ("'poisson' is offered by package broken", "there is one already")),
+)
+"""What a package offers, and what is said of it."""
+
+
 @pytest.mark.parametrize(
-    ("points", "words"),
-    [
-        ({"mine": "broken:NOTHING"}, ("noise model 'mine'", "package broken", "cannot be loaded")),
-        ({"mine": "nowhere:RIGHT"}, ("noise model 'mine'", "package broken", "nowhere")),
-        ({"mine": "broken:NO_NOISE"}, ("broken:NO_NOISE", "is no noise model called 'mine'")),
-        ({"mine": "broken:OTHER_NAME"}, ("is no noise model called 'mine'",)),
-        ({"poisson": "broken:RIGHT"}, ("'poisson' is offered by package broken", "there is one already")),
-    ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+    ("points", "words"), WRONG, ids=lambda value: "-".join(value) if isinstance(value, dict) else ""
 )
 def test_a_package_that_is_wrong_is_named_in_one_line(
     points: dict[str, str], words: tuple[str, ...], tmp_path: Path
@@ -113,9 +115,17 @@ def test_a_package_that_is_wrong_is_named_in_one_line(
     (line,) = done.stderr.strip().splitlines()
     for word in words:
         assert word in line
-    # What comes along is not touched by it.
+
+
+def test_what_comes_along_is_not_touched_by_packages_that_are_wrong(tmp_path: Path) -> None:
+    folders = []
+    for number, (points, _) in enumerate(WRONG):
+        folders.append(tmp_path / str(number))
+        folders[-1].mkdir()
+        install(folders[-1], f"broken{number}", {"psychophys.noise": points})
+        (folders[-1] / "broken.py").write_text(BROKEN)
     usual = shlex.split("measure test_resnet --weights random --layers fc --values 2 --phases 1 -q")
-    assert call("-m", "psychophys", *usual, path=(tmp_path,), cwd=tmp_path).returncode == 0
+    assert call("-m", "psychophys", *usual, path=tuple(folders), cwd=tmp_path).returncode == 0
 
 
 def test_two_entries_of_one_name_are_refused() -> None:
