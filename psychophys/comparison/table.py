@@ -16,7 +16,19 @@ from psychophys.base.errors import UsageError
 from psychophys.results.kinds import KINDS, UNREADABLE, Kind, refusal
 from psychophys.results.tables import MOST_NAMED, dump_table, write_table
 
-NEEDED = ("run_id", "model", "weights", "dimension", "layer", "layer_index", "r", "slope")
+_ABOUT = (
+    "run_id",
+    "model",
+    "weights",
+    "seed",
+    "stimulus",
+    "dimension",
+    "layer",
+    "layer_index",
+    "layer_depth",
+)
+_NUMBERS = ("n_values", "r", "slope", "slope_low", "q", "q_low", "q_high", "p_turned", "r_given_cardinal")
+NEEDED = (*_ABOUT, *_NUMBERS, "r_ceiling")
 """Columns of every comparison; ``prior`` or ``reference`` is another."""
 
 
@@ -74,10 +86,17 @@ class Comparison:
             with pq.ParquetFile(path) as file:
                 table = file.read()
             settings = dict(json.loads((table.schema.metadata or {})[cls.kind.key]))
-            table.select(NEEDED)
-            return cls(table.to_pandas(), settings)
+            frame = table.to_pandas()
         except UNREADABLE as error:
             raise refusal(path, cls.kind, type(error).__name__) from error
+        lacking = [name for name in NEEDED if name not in frame]
+        if lacking:
+            named = ", ".join(lacking[:MOST_NAMED])
+            raise UsageError(
+                f"{str(path)!r} is a comparison of another version, without {named}",
+                "Compare again, or use the psychophys that wrote it.",
+            )
+        return cls(frame, settings)
 
 
 def read_comparison(path: str | Path) -> pd.DataFrame:

@@ -84,16 +84,16 @@ def with_controls(comparison: pd.DataFrame, records: Mapping[str, Mapping[str, A
         With columns such as ``random_p``: the kind of weights and an attribute of :class:`Standing`. A run
         that is a control itself is compared with the others of its kind.
     """
-    keys = {run: _key(record) for run, record in records.items()}
+    keys = {run: control_key(record) for run, record in records.items()}
     found: list[pd.DataFrame] = []
     for run, rows in comparison.groupby("run_id", sort=False):
         alike = comparison[comparison["run_id"].map(keys) == keys.get(str(run))]
-        standing = [_beside(rows, part, kind) for kind, part in _controls(alike, str(run))]
+        standing = [_beside(rows, part, kind) for kind, part in _controls(alike, rows)]
         found.append(pd.concat([rows, *standing], axis=1))
     return pd.concat(found) if found else comparison
 
 
-def _key(record: Mapping[str, Any]) -> str:
+def control_key(record: Mapping[str, Any]) -> str:
     """What two runs share that differ in their weights alone."""
     measurement = record["measurement"]
     if isinstance(measurement, Mapping) and measurement.get("precision"):
@@ -103,9 +103,15 @@ def _key(record: Mapping[str, Any]) -> str:
     return json.dumps([measurement, *(record.get(name) for name in _OBSERVER)], sort_keys=True)
 
 
-def _controls(alike: pd.DataFrame, run: str) -> Iterator[tuple[str, pd.DataFrame]]:
+def _controls(alike: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Other networks of each kind; shuffled ones have the weights of the same checkpoint, or of none."""
+    first = rows.iloc[0]
+    of = alike["checkpoint"]
+    origin = of.isna() if pd.isna(first["checkpoint"]) else of == first["checkpoint"]
+    # Random weights are of no checkpoint.
+    origin |= of.isna() & (alike["weights"] == "random")
     for kind in CONTROLS:
-        part = alike[(alike["weights"] == kind) & (alike["run_id"] != run)]
+        part = alike[(alike["weights"] == kind) & (alike["run_id"] != first["run_id"]) & origin]
         if len(part):
             yield kind, part
 

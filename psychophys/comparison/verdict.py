@@ -26,7 +26,7 @@ def conclusions(comparison: pd.DataFrame) -> list[str]:
         if not is_one_of_several(comparison, rows):
             said += _of_run(rows)
     for keys, rows in comparison.groupby(["model", "weights", "stimulus", "dimension"], sort=False):
-        if keys[1] in CONTROLS and len(rows["run_id"].unique()) > 1:
+        if keys[1] in CONTROLS and len(rows["seed"].unique()) > 1:
             said.append(_of_controls(rows))
     return list(dict.fromkeys(said))
 
@@ -37,7 +37,7 @@ def is_one_of_several(comparison: pd.DataFrame, rows: pd.DataFrame) -> bool:
     alike = comparison["weights"].isin(CONTROLS)
     for name in ("model", "weights", "stimulus", "dimension"):
         alike &= comparison[name] == first[name]
-    return len(comparison[alike]["run_id"].unique()) > 1
+    return len(comparison[alike]["seed"].unique()) > 1
 
 
 def layers_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -60,9 +60,7 @@ def _of_run(rows: pd.DataFrame) -> list[str]:
     who, what = f"{first['model']} ({first['weights']})", _beside(rows)
     known = layers[layers["r"].notna()]
     if known.empty:
-        few = (layers["n_values"] < FEWEST_VALUES).all()
-        why = f"too few values of {axis_of(first)} that {what} covers" if few else "what is even has no r"
-        return [f"{who}: nothing to compare ({why})."]
+        return [f"{who}: nothing to compare ({_why_not(rows)})."]
     if known["slope_low"].isna().all() and known["n_values"].max() < FEWEST_VALUES:
         most = known["n_values"].max()
         best = known.iloc[int(np.argmax(known["r"]))]
@@ -76,12 +74,18 @@ def _of_run(rows: pd.DataFrame) -> list[str]:
     return [line for kind in kinds for line in _against(rows, known, kind, who, what)]
 
 
+def _why_not(rows: pd.DataFrame) -> str:
+    """Why no layer has an r."""
+    if (layers_of(rows)["n_values"] < FEWEST_VALUES).all():
+        return f"too few values of {axis_of(rows.iloc[0])} that {_beside(rows)} covers"
+    return "what is even has no r"
+
+
 def _no_control(first: pd.Series) -> str:
-    trained = first["weights"] not in CONTROLS
-    more = "pretrained,random" if trained else "random"
+    more = "pretrained,random" if first["weights"] == "pretrained" else "random"
     return (
-        "Whether training contributes is not tested without untrained networks beside it: measure with "
-        f"--weights {more} --seeds {ENOUGH + 1}."
+        "Whether training contributes is not tested without untrained networks, measured in the same way, "
+        f"beside it: measure with --weights {more} --seeds {ENOUGH + 1}."
     )
 
 
@@ -116,12 +120,13 @@ def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what:
         f"networks in {len(good)} of {len(known)} layers (p <= {GOOD_P:g} over all at once; highest r {band})"
         f"{_pixels(rows)}."
     )
-    yield _specific(best)
+    yield _specific(best, "human sensitivity" if "reference" in rows else "p")
 
 
-def _specific(best: pd.Series) -> str:
+def _specific(best: pd.Series, base: str) -> str:
     """What else could be behind it: noise, direction, cardinal peaks, another prior."""
-    parts = [f"J goes with p^{best['q']:.2f} ({best['q_low']:.2f} to {best['q_high']:.2f})"]
+    power = f"p^{best['q']:.2f}" if base == "p" else f"({base})^{best['q']:.2f}"
+    parts = [f"J goes with {power} ({best['q_low']:.2f} to {best['q_high']:.2f})"]
     if best["r_ceiling"] < 0.995:
         parts.append(f"noise leaves r {best['r_ceiling']:.2f} at most")
     if pd.notna(best["p_turned"]):
@@ -137,9 +142,9 @@ def _specific(best: pd.Series) -> str:
 
 def _of_controls(rows: pd.DataFrame) -> str:
     first, known = rows.iloc[0], layers_of(rows)["r"].dropna()
-    n = rows["run_id"].nunique()
+    n = rows["seed"].nunique()
     if known.empty:
-        return f"{first['model']} ({n} {first['weights']}): what is even has no r."
+        return f"{first['model']} ({n} {first['weights']}): nothing to compare ({_why_not(rows)})."
     return (
         f"{first['model']} ({n} {first['weights']}): r {known.min():.2f} to {known.max():.2f} over all "
         "layers and networks."

@@ -15,6 +15,7 @@ DEPTH = 0.75
 """Where in a network models are compared: chosen beforehand, so that no layer is picked for what it shows."""
 FEWEST_MODELS = 3
 STANDARD_NORMAL_975 = 1.96
+_NAMED = ("run_id", "model", "weights", "stimulus", "dimension", "layer", "layer_depth")
 
 
 def rank_models(comparison: pd.DataFrame, depth: float = DEPTH) -> pd.DataFrame:
@@ -30,9 +31,10 @@ def rank_models(comparison: pd.DataFrame, depth: float = DEPTH) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``model``, ``weights``, ``layers`` and ``passing`` (those that go with the prior more closely than in
-        untrained networks; NaN without any), ``layer``, ``layer_depth``, ``r``, ``q``, ``q_low``, ``q_high``,
-        ``p_family``, ``r_low`` and ``r_high`` of untrained networks at that depth; highest r first.
+        ``model``, ``weights``, ``stimulus``, ``dimension``, ``layers`` and ``passing`` (those that go with
+        the prior more closely than in untrained networks; NaN without any), ``layer``, ``layer_depth``,
+        ``r``, ``q``, ``q_low``, ``q_high``, ``p_family``, ``r_low`` and ``r_high`` of untrained networks at
+        that depth; highest r first.
     """
     rows = []
     for _, run in comparison.groupby("run_id", sort=False):
@@ -43,7 +45,7 @@ def rank_models(comparison: pd.DataFrame, depth: float = DEPTH) -> pd.DataFrame:
             continue
         chosen = known.iloc[int(np.argmin((known["layer_depth"] - depth).abs()))]
         kinds = kinds_of(run)
-        row = {name: chosen[name] for name in ("run_id", "model", "weights", "layer", "layer_depth")}
+        row = {name: chosen[name] for name in _NAMED}
         row |= {name: float(chosen[name]) for name in ("r", "q", "q_low", "q_high")}
         row |= {"layers": len(known)} | dict.fromkeys(("passing", "p_family", "r_low", "r_high"), np.nan)
         if kinds:
@@ -82,9 +84,14 @@ class Overall:
 def over_models(ranking: pd.DataFrame) -> Overall | None:
     """The exponent q over models: a random-effects mean; None with fewer than ``FEWEST_MODELS``.
 
+    None, too, where a model comes more than once (checkpoints, settings), or models were not shown the same:
+    these are not so many draws from one population.
+
     By Paule & Mandel (1982), with the interval of Hartung & Knapp (2001), which minds that the spread between
     few models is itself uncertain. All models share the prior: its error is in every q, not averaged out.
     """
+    if ranking["model"].duplicated().any() or len(ranking[["stimulus", "dimension"]].drop_duplicates()) > 1:
+        return None
     every = ranking[["q", "q_low", "q_high"]].to_numpy(dtype=float)
     q, low, high = every[np.isfinite(every).all(axis=1)].T
     variances = ((high - low) / (2 * STANDARD_NORMAL_975)) ** 2

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psychophys.comparison.priors import Density
+from psychophys.comparison.untrained import control_key
 from psychophys.comparison.verdict import is_one_of_several, kinds_of, layers_of, passing
 from psychophys.plots.style import COLOURS, STYLE, WIDTH_INCHES
 from psychophys.results.summary import run_name
@@ -68,7 +69,9 @@ def _draw_best(axes: Axes, results: Results, rows: pd.DataFrame, density: Densit
         return
     best = known.iloc[int(np.argmax(known["r"]))]
     frame = results.to_pandas()
-    frame = frame[(frame["layer"] == best["layer"]) & (frame["model"] == best["model"])]
+    key = control_key(results.runs[best["run_id"]])
+    alike = [run for run, record in results.runs.items() if control_key(record) == key]
+    frame = frame[(frame["layer"] == best["layer"]) & frame["run_id"].isin(alike)]
     frame = frame.assign(
         share=frame["sensitivity"] / frame.groupby("run_id")["sensitivity"].transform("mean")
     )

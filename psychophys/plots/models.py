@@ -71,10 +71,11 @@ def _draw_depth(axes: Axes, comparison: pd.DataFrame, ranking: pd.DataFrame) -> 
         for kind in kinds_of(rows)[:1]:
             at = layers["layer_depth"].to_numpy(dtype=float)
             ends = [layers[f"{kind}_r_{end}"].to_numpy(dtype=float) for end in ("low", "high")]
-            bands.append([np.interp(GRID, at, end) for end in ends])
+            bands.append([np.interp(GRID, at, end, left=np.nan, right=np.nan) for end in ends])
     if bands:
-        low, high = np.mean(bands, axis=0)
-        axes.fill_between(GRID, low, high, label="95 % of untrained, mean of models", **BAND)
+        known = ~np.isnan(bands).all(axis=(0, 1))
+        low, high = np.nanmean(np.array(bands)[..., known], axis=0)
+        axes.fill_between(GRID[known], low, high, label="95 % of untrained, mean of models", **BAND)
         axes.legend(loc="lower right")
     axes.axhline(0, color="grey", linewidth=0.6)
     axes.set_ylim(-1.05, 1.05)

@@ -98,11 +98,12 @@ def evaluate(sweep: Sweep, prior: str | Prior | None = None, scale: float | None
     done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
     notes = {task.job.label: sweep.store.failure(task) for task in sweep.tasks if task not in done}
     failures = {label: str((note or {}).get("error", "not measured")) for label, note in notes.items()}
-    kinds = {task.job.weights for task in done}
-    first = sweep.tasks[0].job
-    if first.weights not in kinds or not kinds & set(CONTROLS):
+    tested = sweep.tasks[0]
+    if tested not in done or not any(task.job.weights in CONTROLS for task in done if task is not tested):
         label, reason = next(iter(failures.items()))
-        raise MeasurementError(f"{label}: {reason}", "Begin the test again; what is measured is kept.")
+        raise MeasurementError(
+            f"{label}: {reason}", "Begin the test again with --retry-failed; what is measured is kept."
+        )
     results = concat(read(sweep.store.path(task)) for task in done)
     return CodingTest(results, compare(results, prior, scale=scale), failures)
 
@@ -157,6 +158,11 @@ def coding_test(
         return evaluate(sweep, prior, scale)
 
 
+def shuffled_from(kind: str, checkpoint: str | None) -> str | None:
+    """The checkpoint of control networks of a kind: shuffled are the weights that are tested."""
+    return checkpoint if kind == "shuffled" else None
+
+
 def plan_networks(
     model: str,
     weights: str,
@@ -172,5 +178,8 @@ def plan_networks(
     kinds = [controls] if isinstance(controls, str) else list(controls)
     check_controls(kinds)
     jobs = make_jobs([model], [weights], checkpoint=checkpoint)
-    jobs += make_jobs([model], kinds, seed=1 if weights in kinds else 0, seeds=seeds)
+    first = 1 if weights in kinds else 0
+    for kind in kinds:
+        origin = None if checkpoint is None else shuffled_from(kind, str(checkpoint))
+        jobs += make_jobs([model], [kind], seed=first, seeds=seeds, checkpoint=origin)
     return [Task(measurement, job, device, batch_size) for job in jobs]

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from psychophys.cli.tables.comparisons import print_comparison
 from psychophys.comparison.untrained import familywise_p, rank_p, with_controls
 from psychophys.comparison.verdict import conclusions, is_one_of_several, kinds_of, passing
+from psychophys.comparison.zoo import over_models
 
 LAYERS = ("early", "deep")
 
@@ -52,7 +55,7 @@ def comparison(
     for (weights, seed), own in zip(networks, r, strict=True):
         run = f"{weights} {seed}"
         records[run] = {"model": "m", "measurement": {"values": [0.0]}, "input_size": [8, 8]}
-        about = {"run_id": run, "model": "m", "weights": weights, "seed": seed}
+        about = {"run_id": run, "model": "m", "weights": weights, "seed": seed, "checkpoint": None}
         about |= {"stimulus": "gabor", "dimension": "orientation", "prior": "p"}
         rows.append({**about, "layer": "pixels", "layer_index": -1, "r": np.nan, "slope": 0.0})
         for index, (layer, value) in enumerate(zip(LAYERS, own, strict=True)):
@@ -180,3 +183,42 @@ def test_without_any_r_there_is_no_standing() -> None:
     found = with_controls(frame, records)
     assert "random_n" not in found
     assert "nothing to compare (too few values" in conclusions(found)[0]
+
+
+def test_shuffled_networks_have_the_weights_that_are_tested() -> None:
+    shuffled = [("shuffled", seed) for seed in range(3)]
+    frame, records = comparison([("checkpoint", 0), *shuffled], [[0.1, 0.9], *spread(3)])
+    frame.loc[frame["run_id"].isin(["checkpoint 0", "shuffled 1", "shuffled 2"]), "checkpoint"] = "a.pth"
+    own = with_controls(frame, records)
+    assert own[(own["weights"] == "checkpoint") & (own["layer"] == "deep")]["shuffled_n"].item() == 2
+
+
+def test_one_network_in_two_settings_is_one() -> None:
+    frame, records = comparison([("random", 0), ("random", 1)], [[0.1, 0.9], [0.2, 0.3]])
+    found = with_controls(frame.assign(seed=0), records)
+    groups = [rows for _, rows in found.groupby("run_id", sort=False)]
+    assert [is_one_of_several(found, rows) for rows in groups] == [False, False]
+
+
+def test_human_sensitivity_is_no_prior() -> None:
+    frame, records = comparison(networks(20), [[0.1, 0.9], *spread(20)])
+    said = conclusions(with_controls(frame.drop(columns="prior").assign(reference="x"), records))
+    assert said[1].startswith("In deep: J goes with (human sensitivity)^0.90")
+
+
+def test_the_mean_over_models_is_of_different_ones_that_were_shown_the_same() -> None:
+    q = np.array([0.5, 0.7, 0.9])
+    ranking = pd.DataFrame({"model": ["a", "b", "c"], "q": q, "q_low": q - 0.1, "q_high": q + 0.1})
+    ranking = ranking.assign(stimulus="gabor", dimension="orientation")
+    assert over_models(ranking) is not None
+    assert over_models(ranking.assign(model="a")) is None
+    assert over_models(ranking.assign(dimension=["orientation", "hue", "hue"])) is None
+
+
+def test_networks_without_controls_are_shown_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    frame, _ = comparison([("random", 0)] * 6, [[0.1, 0.9]] * 6, layer_depth=0.5, step=np.nan)
+    models = [f"m{number}" for number in range(6) for _ in range(3)]
+    frame = frame.assign(model=models, run_id=models)
+    print_comparison(Console(width=200), frame)
+    said = capsys.readouterr().out
+    assert all(f"{model} (random)" in said for model in models)

@@ -55,7 +55,9 @@ def test_untrained_networks_are_no_models() -> None:
 
 
 def q_of(middles: np.ndarray, errors: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"q": middles, "q_low": middles - 1.96 * errors, "q_high": middles + 1.96 * errors})
+    named = {"model": [f"m{i}" for i in range(len(middles))], "stimulus": "gabor", "dimension": "orientation"}
+    ends = {"q_low": middles - 1.96 * errors, "q_high": middles + 1.96 * errors}
+    return pd.DataFrame({**named, "q": middles, **ends})
 
 
 def test_what_models_have_in_common_covers_it() -> None:
@@ -73,6 +75,9 @@ def test_what_models_have_in_common_covers_it() -> None:
 def test_models_without_bounds_do_not_count() -> None:
     table = q_of(np.array([0.5, 0.6, 0.7, 0.8]), np.full(4, 0.1))
     assert over_models(table.iloc[:2]) is None
+    # What is no draw from one population is not averaged.
+    assert over_models(table.assign(model="one")) is None
+    assert over_models(table.assign(dimension=["orientation", "hue"] * 2)) is None
     assert over_models(table.assign(q_low=[-np.inf, np.nan, 0.5, 0.6])) is None
     found = over_models(table)
     assert found is not None

@@ -167,10 +167,10 @@ def test_a_comparison_is_read_as_it_was_made(folder: Path) -> None:
         Comparison.read(folder / "missing.parquet")
 
 
-def test_a_comparison_with_other_columns_is_damaged(tmp_path: Path) -> None:
+def test_a_comparison_with_other_columns_is_of_another_version(tmp_path: Path) -> None:
     table = pa.table({"a": [1]}).replace_schema_metadata({KINDS["comparison"].key: b"{}"})
     pq.write_table(table, tmp_path / "c.parquet")
-    with pytest.raises(UsageError, match="a comparison that is damaged"):
+    with pytest.raises(UsageError, match="a comparison of another version, without run_id, model, weights"):
         psychophys.read_comparison(tmp_path / "c.parquet")
 
 

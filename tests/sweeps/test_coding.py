@@ -13,8 +13,11 @@ from PIL import Image
 
 import psychophys
 from psychophys.base.errors import MeasurementError, UsageError
+from psychophys.comparison.table import Comparison
 from psychophys.measurement.plan import plan
-from psychophys.sweeps.coding import coding_test, plan_networks, with_preset
+from psychophys.sweeps.coding import coding_test, evaluate, plan_networks, plan_test, with_preset
+from psychophys.sweeps.engines import Serial
+from psychophys.sweeps.sweep import State
 
 SETTINGS = ("--values", "8", "--phases", "1", "--frequencies", "4", "--layers", "layer1,fc")
 
@@ -166,3 +169,29 @@ def test_seeds_are_runs_of_their_own(tmp_path: Path) -> None:
     again = frame[frame["seed"] == 6]
     assert set(again["run_id"]) == set(lone["run_id"])
     np.testing.assert_array_equal(again["sensitivity"], lone["sensitivity"])
+
+
+def test_shuffled_controls_are_of_the_checkpoint_that_is_tested(checkpoint: Path) -> None:
+    kinds = ["random", "shuffled"]
+    tasks = plan_networks("test_resnet", "pretrained", kinds, 2, checkpoint, {"values": 8}, "cpu", None)
+    assert [task.job.checkpoint for task in tasks] == [str(checkpoint), None, None, *[str(checkpoint)] * 2]
+
+
+def test_a_tested_network_that_failed_is_not_replaced_by_a_control(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"values": 8, "parameters": {"phase": 1, "frequency": 4.0}, "layers": ["fc"]}
+    tasks = plan_networks("test_resnet", "random", "random", 2, None, settings, "cpu", None)
+    sweep = plan_test(tasks, tmp_path)
+    for outcome in sweep.run(Serial()):
+        assert outcome.results is not None
+    sweep.states[sweep.tasks[0].key] = State.FAILED
+    with pytest.raises(MeasurementError, match="test_resnet random"):
+        evaluate(sweep)
+
+
+def test_a_comparison_of_an_earlier_version_is_said_to_be_that(tested: tuple[Path, str]) -> None:
+    folder, _ = tested
+    frame = psychophys.read_comparison(folder / "out" / "comparison.parquet")
+    Comparison(frame.drop(columns=["q", "p_turned"])).write(folder / "old.parquet")
+    done = call_inside("show", "old.parquet", cwd=folder)
+    assert done.returncode == 2
+    assert "of another version, without q, p_turned" in done.stderr.decode()

@@ -30,18 +30,19 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
         rows for _, rows in found.groupby("run_id", sort=False) if not is_one_of_several(found, rows)
     ] or [found[found["run_id"] == found["run_id"].iloc[0]]]
     ranking = rank_models(found)
-    if len(shown) > MOST_TABLES:
+    beside = ("human sensitivity", "(human sensitivity)") if "reference" in found else ("the prior", "p")
+    power = beside[1]
+    if len(shown) > MOST_TABLES and len(ranking):
         console.print(_ranking(ranking))
-        say(console, *_overall(ranking))
+        say(console, *_overall(ranking, power), *_caveats(found))
         return
     for rows in shown:
         console.print(_table(rows))
-    beside = ("human sensitivity", "(human sensitivity)") if "reference" in found else ("the prior", "p")
     controls = _CONTROLS if any(map(kinds_of, shown)) else ""
     console.print(_LEGEND.format(*beside, controls), highlight=False)
     if len(ranking) > 1:
         console.print(_ranking(ranking))
-    say(console, *conclusions(found), *_overall(ranking), *_caveats(found))
+    say(console, *conclusions(found), *_overall(ranking, power), *_caveats(found))
 
 
 def _ranking(ranking: pd.DataFrame) -> Table:
@@ -59,13 +60,13 @@ def _ranking(ranking: pd.DataFrame) -> Table:
     return table
 
 
-def _overall(ranking: pd.DataFrame) -> list[str]:
+def _overall(ranking: pd.DataFrame, power: str) -> list[str]:
     found = over_models(ranking) if len(ranking) else None
     if found is None:
         return []
     return [
-        f"Over {found.n} models J goes with p^{found.mean:.2f} ({found.low:.2f} to {found.high:.2f}; s.d. "
-        f"between models {found.spread:.2f}; another is to be expected between {found.low_next:.2f} and "
+        f"Over {found.n} models J goes with {power}^{found.mean:.2f} ({found.low:.2f} to {found.high:.2f}; "
+        f"s.d. between models {found.spread:.2f}; another is to be expected between {found.low_next:.2f} and "
         f"{found.high_next:.2f})."
     ]
 
