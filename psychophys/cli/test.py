@@ -90,22 +90,16 @@ def _plan(
     from dataclasses import replace
 
     from psychophys.cli.each import plan_tasks
-    from psychophys.sweeps.coding import SEEDS, check_controls, plan_test, shuffled_from, with_preset
+    from psychophys.sweeps.coding import SEEDS, plan_test, with_controls, with_preset
 
     if len(asked.weights) > 1:
         raise UsageError(f"weights {','.join(asked.weights)} at once", "Test one, and name --controls.")
     settings = replace(asked, measurement=with_preset(asked.measurement))
     kinds = [part.strip() for part in controls.split(",")]
-    check_controls(kinds)
     tested = plan_tasks([model], replace(settings, seeds=None), checkpoint)
-    # A network is no control of itself.
-    first = asked.seed + 1 if asked.weights[0] in kinds else asked.seed
-    seeds = SEEDS if asked.seeds is None else asked.seeds
-    beside = replace(settings, seed=first, seeds=seeds, quiet=True)
-    for kind in kinds:
-        tested += plan_tasks([model], replace(beside, weights=[kind]), shuffled_from(kind, checkpoint))
+    tasks = with_controls(tested, kinds, SEEDS if asked.seeds is None else asked.seeds)
     folder = output or Path("coding-" + model.rstrip("/").rpartition("/")[2].replace(":", "-"))
-    return plan_test(tested, folder, retry_failed=retry_failed)
+    return plan_test(tasks, folder, retry_failed=retry_failed)
 
 
 def _write(found: CodingTest, folder: Path, density: Density, settings: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import IO, Any, ClassVar
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from psychophys.base.errors import UsageError
-from psychophys.results.kinds import KINDS, UNREADABLE, Kind, refusal
-from psychophys.results.tables import MOST_NAMED, dump_table, write_table
+from psychophys.results.kinds import KINDS, Kind
+from psychophys.results.tables import MOST_NAMED, dump_table, opened, write_table
 
 _ABOUT = (
     "run_id",
@@ -78,17 +76,8 @@ class Comparison:
     def read(cls, path: str | Path) -> Comparison:
         """Read a Parquet file; :class:`UsageError` if it is not there, or is of another kind."""
         path = Path(path)
-        if not path.is_file():
-            raise UsageError(
-                f"{str(path)!r} is not a file", f"Give a Parquet file written by `{cls.kind.command}`."
-            )
-        try:
-            with pq.ParquetFile(path) as file:
-                table = file.read()
-            settings = dict(json.loads((table.schema.metadata or {})[cls.kind.key]))
+        with opened(path, cls.kind) as (table, settings):
             frame = table.to_pandas()
-        except UNREADABLE as error:
-            raise refusal(path, cls.kind, type(error).__name__) from error
         lacking = [name for name in NEEDED if name not in frame]
         if lacking:
             named = ", ".join(lacking[:MOST_NAMED])

@@ -85,10 +85,10 @@ def with_controls(comparison: pd.DataFrame, records: Mapping[str, Mapping[str, A
         that is a control itself is compared with the others of its kind.
     """
     keys = {run: control_key(record) for run, record in records.items()}
+    alike = {key: _tables(rows) for key, rows in comparison.groupby(comparison["run_id"].map(keys))}
     found: list[pd.DataFrame] = []
     for run, rows in comparison.groupby("run_id", sort=False):
-        alike = comparison[comparison["run_id"].map(keys) == keys.get(str(run))]
-        standing = [_beside(rows, part, kind) for kind, part in _controls(alike, rows)]
+        standing = [_beside(rows, *part) for part in _controls(alike.get(keys.get(str(run), ""), {}), rows)]
         found.append(pd.concat([rows, *standing], axis=1))
     return pd.concat(found) if found else comparison
 
@@ -103,30 +103,44 @@ def control_key(record: Mapping[str, Any]) -> str:
     return json.dumps([measurement, *(record.get(name) for name in _OBSERVER)], sort_keys=True)
 
 
-def _controls(alike: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Other networks of each kind; shuffled ones have the weights of the same checkpoint, or of none."""
-    first = rows.iloc[0]
-    of = alike["checkpoint"]
-    origin = of.isna() if pd.isna(first["checkpoint"]) else of == first["checkpoint"]
-    # Random weights are of no checkpoint.
-    origin |= of.isna() & (alike["weights"] == "random")
+Tables = dict[tuple[str, str], dict[str, pd.DataFrame]]
+"""By kind and checkpoint: ``r`` and ``slope``, a row a network and a column a layer."""
+
+
+def _origin(rows: pd.DataFrame) -> pd.Series:
+    """The checkpoint of each row; empty where there is none."""
+    return rows["checkpoint"].astype(object).where(rows["checkpoint"].notna(), "")
+
+
+def _tables(alike: pd.DataFrame) -> Tables:
+    """Of the control networks among runs that differ in their weights alone."""
+    controls = alike[alike["weights"].isin(CONTROLS)]
+    return {
+        (str(kind), str(origin)): {
+            what: rows.pivot_table(index="run_id", columns="layer", values=what, dropna=False)
+            for what in ("r", "slope")
+        }
+        for (kind, origin), rows in controls.groupby(["weights", _origin(controls)], sort=False)
+    }
+
+
+def _controls(tables: Tables, rows: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:
+    """Other networks of each kind: random ones of no checkpoint, shuffled ones of the run's own, if any."""
+    origins = {"random": "", "shuffled": str(_origin(rows).iloc[0])}
+    run = rows["run_id"].iloc[0]
     for kind in CONTROLS:
-        part = alike[(alike["weights"] == kind) & (alike["run_id"] != first["run_id"]) & origin]
-        if len(part):
-            yield kind, part
+        every = tables.get((kind, origins[kind]), {})
+        others = {what: table.drop(index=run, errors="ignore") for what, table in every.items()}
+        if others and len(others["r"]):
+            yield kind, others
 
 
-def _beside(rows: pd.DataFrame, controls: pd.DataFrame, kind: str) -> pd.DataFrame:
+def _beside(rows: pd.DataFrame, kind: str, controls: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Standings in the order of the rows; NaN for pixels and for layers without an r."""
     tested = rows[(rows["layer_index"] >= 0) & rows["r"].notna()]
     if tested.empty:
         return pd.DataFrame(index=rows.index)
-    nulls = {
-        what: controls.pivot_table(index="run_id", columns="layer", values=what, dropna=False).reindex(
-            columns=tested["layer"]
-        )
-        for what in ("r", "slope")
-    }
+    nulls = {what: table.reindex(columns=tested["layer"]) for what, table in controls.items()}
     # A curve that is even does not go with anything.
     r, slope = (nulls[what].fillna(0.0).to_numpy(dtype=float) for what in ("r", "slope"))
     observed = tested["r"].to_numpy(dtype=float)

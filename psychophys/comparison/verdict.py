@@ -14,6 +14,8 @@ GOOD_P = 0.05
 ENOUGH = round(1 / GOOD_P) - 1
 """Control networks with which p can be as small as that: 1 / (K + 1)."""
 
+_ALIKE = ["model", "weights", "stimulus", "dimension"]
+
 
 def conclusions(comparison: pd.DataFrame) -> list[str]:
     """A sentence or two for each network, and one for each set of control networks.
@@ -22,22 +24,29 @@ def conclusions(comparison: pd.DataFrame) -> list[str]:
     layers at once. Turns of the curve, cardinal peaks of any kind and other priors are named beside.
     """
     said: list[str] = []
-    for _, rows in comparison.groupby("run_id", sort=False):
-        if not is_one_of_several(comparison, rows):
-            said += _of_run(rows)
-    for keys, rows in comparison.groupby(["model", "weights", "stimulus", "dimension"], sort=False):
-        if keys[1] in CONTROLS and len(rows["seed"].unique()) > 1:
-            said.append(_of_controls(rows))
+    for rows in single_runs(comparison):
+        said += _of_run(rows)
+    said += map(_of_controls, _several(comparison).values())
     return list(dict.fromkeys(said))
 
 
-def is_one_of_several(comparison: pd.DataFrame, rows: pd.DataFrame) -> bool:
-    """Whether a run is one of the networks that differ in their seed alone."""
-    first = rows.iloc[0]
-    alike = comparison["weights"].isin(CONTROLS)
-    for name in ("model", "weights", "stimulus", "dimension"):
-        alike &= comparison[name] == first[name]
-    return len(comparison[alike]["seed"].unique()) > 1
+def single_runs(comparison: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of every run that is none of several networks that differ in their seed alone."""
+    several = _several(comparison)
+    runs = (rows for _, rows in comparison.groupby("run_id", sort=False))
+    return [rows for rows in runs if tuple(rows.iloc[0][_ALIKE]) not in several]
+
+
+def shown_runs(comparison: pd.DataFrame) -> list[pd.DataFrame]:
+    """The tested runs, or the first one where there are none."""
+    return single_runs(comparison) or [comparison[comparison["run_id"] == comparison["run_id"].iloc[0]]]
+
+
+def _several(comparison: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Control networks of one kind, of more than one seed, by what they share."""
+    controls = comparison[comparison["weights"].isin(CONTROLS)]
+    groups = controls.groupby(_ALIKE, sort=False)
+    return {tuple(map(str, key)): rows for key, rows in groups if len(rows["seed"].unique()) > 1}
 
 
 def layers_of(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from psychophys.base.types import Array
-from psychophys.comparison.verdict import is_one_of_several, kinds_of, layers_of, passing
+from psychophys.comparison.verdict import kinds_of, layers_of, passing, single_runs
 from psychophys.observers.names import CONTROLS
 
 DEPTH = 0.75
@@ -37,11 +37,11 @@ def rank_models(comparison: pd.DataFrame, depth: float = DEPTH) -> pd.DataFrame:
         that depth; highest r first.
     """
     rows = []
-    for _, run in comparison.groupby("run_id", sort=False):
+    for run in single_runs(comparison):
         layers = layers_of(run)
         known = layers[layers["r"].notna()]
         controls = run["weights"].iloc[0] in CONTROLS
-        if known.empty or controls or is_one_of_several(comparison, run):
+        if known.empty or controls:
             continue
         chosen = known.iloc[int(np.argmin((known["layer_depth"] - depth).abs()))]
         kinds = kinds_of(run)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from psychophys.comparison.priors import Density
 from psychophys.comparison.untrained import control_key
-from psychophys.comparison.verdict import is_one_of_several, kinds_of, layers_of, passing
+from psychophys.comparison.verdict import kinds_of, layers_of, passing, shown_runs
 from psychophys.plots.style import COLOURS, STYLE, WIDTH_INCHES
 from psychophys.results.summary import run_name
 from psychophys.results.thresholds import Results
@@ -35,11 +35,7 @@ def plot_coding(results: Results, comparison: pd.DataFrame, density: Density | N
     density
         Of the prior, to draw beside the curve.
     """
-    tested = [
-        rows
-        for _, rows in comparison.groupby("run_id", sort=False)
-        if not is_one_of_several(comparison, rows)
-    ] or [rows for _, rows in comparison.groupby("run_id", sort=False)][:1]
+    tested = shown_runs(comparison)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 2.4), layout="constrained")
         curve, r, q = figure.subplots(1, 3)

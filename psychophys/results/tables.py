@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
@@ -121,20 +122,10 @@ class Table:
         UsageError
             For a file that is not there, is none of these, or of another version.
         """
-        if not path.is_file():
-            raise UsageError(
-                f"{str(path)!r} is not a file", f"Give a Parquet file written by `{cls.kind.command}`."
-            )
-        try:
-            # Not through a dataset: that would add columns for directories named like key=value.
-            with pq.ParquetFile(path) as file:
-                table = file.read()
-            meta = dict(json.loads((table.schema.metadata or {})[cls.key]))
+        with opened(path, cls.kind, in_folder=in_folder) as (table, meta):
             version = meta.pop("schema_version")
             if version == cls.version or version in cls.older:
                 return cls._with_columns(table, cls.older.get(version, ())), meta
-        except UNREADABLE as error:
-            raise refusal(path, cls.kind, type(error).__name__, in_folder=in_folder) from error
         raise UsageError(
             f"{str(path)!r} is of table version {version}; this psychophys reads version {cls.version}",
             "Make it again, or use the psychophys that wrote it.",
@@ -229,6 +220,26 @@ class RunTable(Table):
             kept = [run for run in column.unique().to_pylist() if newest[run] == index]
             tables.append(part.table.filter(pc.is_in(column, pa.array(kept, pa.string()))))
         return cls(pa.concat_tables(tables), runs)
+
+
+@contextmanager
+def opened(path: Path, kind: Kind, *, in_folder: bool = False) -> Iterator[tuple[pa.Table, dict[str, Any]]]:
+    """The rows of a Parquet file and what is kept under its kind's key, while they are taken apart.
+
+    Raises
+    ------
+    UsageError
+        For a file that is not there or is of another kind, or where taking it apart shows that it is damaged.
+    """
+    if not path.is_file():
+        raise UsageError(f"{str(path)!r} is not a file", f"Give a Parquet file written by `{kind.command}`.")
+    try:
+        # Not through a dataset: that would add columns for directories named like key=value.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        yield table, dict(json.loads((table.schema.metadata or {})[kind.key]))
+    except UNREADABLE as error:
+        raise refusal(path, kind, type(error).__name__, in_folder=in_folder) from error
 
 
 def write_table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,13 +64,6 @@ def with_preset(settings: dict[str, Any]) -> dict[str, Any]:
     if own is None or not names.issuperset(own["parameters"]):
         return settings
     return {**settings, "dimension": usual.dimension, "preset": CODING}
-
-
-def check_controls(kinds: Sequence[str]) -> None:
-    """Raise :class:`UsageError` for weights that no control network has."""
-    for kind in kinds:
-        if kind not in CONTROLS:
-            raise unknown("controls", kind, CONTROLS)
 
 
 def find_density(
@@ -158,9 +151,37 @@ def coding_test(
         return evaluate(sweep, prior, scale)
 
 
-def shuffled_from(kind: str, checkpoint: str | None) -> str | None:
-    """The checkpoint of control networks of a kind: shuffled are the weights that are tested."""
-    return checkpoint if kind == "shuffled" else None
+def with_controls(tested: Sequence[Task], kinds: Sequence[str], seeds: int) -> list[Task]:
+    """Networks that are tested, and those that they are compared with: alike but for their weights.
+
+    Raises
+    ------
+    UsageError
+        For weights that no control network has, or too many seeds.
+    """
+    for kind in kinds:
+        if kind not in CONTROLS:
+            raise unknown("controls", kind, CONTROLS)
+    tasks = list(tested)
+    for task in tested:
+        job = task.job
+        # A network is no control of itself.
+        first = job.seed + 1 if job.weights in kinds else job.seed
+        for kind in kinds:
+            # Shuffled are the weights that are tested; random ones are of no checkpoint.
+            origin = job.checkpoint if kind == "shuffled" else None
+            drawn = make_jobs(
+                [job.model],
+                [kind],
+                seed=first,
+                seeds=seeds,
+                checkpoint=origin,
+                dtype=job.dtype,
+                arithmetic=job.arithmetic,
+                noise_seed=job.noise_seed,
+            )
+            tasks += [replace(task, job=one) for one in drawn]
+    return tasks
 
 
 def plan_networks(
@@ -175,11 +196,6 @@ def plan_networks(
 ) -> list[Task]:
     """The network that is tested, and those that it is compared with."""
     measurement = plan(**with_preset(settings))
-    kinds = [controls] if isinstance(controls, str) else list(controls)
-    check_controls(kinds)
     jobs = make_jobs([model], [weights], checkpoint=checkpoint)
-    first = 1 if weights in kinds else 0
-    for kind in kinds:
-        origin = None if checkpoint is None else shuffled_from(kind, str(checkpoint))
-        jobs += make_jobs([model], [kind], seed=first, seeds=seeds, checkpoint=origin)
-    return [Task(measurement, job, device, batch_size) for job in jobs]
+    kinds = [controls] if isinstance(controls, str) else list(controls)
+    return with_controls([Task(measurement, job, device, batch_size) for job in jobs], kinds, seeds)

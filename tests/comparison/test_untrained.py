@@ -10,10 +10,15 @@ from rich.console import Console
 
 from psychophys.cli.tables.comparisons import print_comparison
 from psychophys.comparison.untrained import familywise_p, rank_p, with_controls
-from psychophys.comparison.verdict import conclusions, is_one_of_several, kinds_of, passing
+from psychophys.comparison.verdict import conclusions, kinds_of, passing, single_runs
 from psychophys.comparison.zoo import over_models
 
 LAYERS = ("early", "deep")
+
+
+def is_one_of_several(found: pd.DataFrame, rows: pd.DataFrame) -> bool:
+    tested = {run["run_id"].iloc[0] for run in single_runs(found)}
+    return rows["run_id"].iloc[0] not in tested
 
 
 def test_ranks_are_those_of_a_permutation_test() -> None:

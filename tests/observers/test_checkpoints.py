@@ -14,6 +14,7 @@ import safetensors.torch
 import timm
 import torch
 from inside import call_inside
+from observers.filled import network
 from torch import Tensor, nn
 
 import psychophys
@@ -29,18 +30,6 @@ from psychophys.sweeps.tasks import Task
 State = dict[str, Tensor]
 SMALL = ("test_resnet", "test_vit", "test_convnext")
 WIDE = ("test_resnet", "test_vit", "test_convnext", "test_efficientnet", "resnet18", "test_vit2")
-
-
-def network(name: str = "test_resnet", seed: int = 1, **options: Any) -> nn.Module:
-    """A network in which no tensor is constant, so that one that is lost is seen."""
-    model: nn.Module = timm.create_model(name, **options).eval()
-    generator = torch.Generator().manual_seed(seed)
-    for tensor in model.state_dict().values():
-        if tensor.is_floating_point() and tensor.numel() > 1:
-            tensor.copy_(0.5 + 0.5 * torch.rand(tensor.shape, generator=generator))
-            if tensor.ndim > 1:
-                tensor.sub_(0.75).mul_(4 / tensor[0].numel() ** 0.5)
-    return model
 
 
 def headless(model: nn.Module, *heads: str) -> State:

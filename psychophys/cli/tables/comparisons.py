@@ -8,7 +8,7 @@ from rich.table import Table
 
 from psychophys.cli.display import plain_table, say
 from psychophys.comparison.references import REFERENCES
-from psychophys.comparison.verdict import conclusions, is_one_of_several, kinds_of
+from psychophys.comparison.verdict import conclusions, kinds_of, shown_runs
 from psychophys.comparison.zoo import DEPTH, over_models, rank_models
 
 _LEGEND = (
@@ -26,9 +26,7 @@ MOST_TABLES = 4
 
 def print_comparison(console: Console, found: pd.DataFrame) -> None:
     """A table a run, but for networks that differ in their seed alone; a ranking of models; what it means."""
-    shown = [
-        rows for _, rows in found.groupby("run_id", sort=False) if not is_one_of_several(found, rows)
-    ] or [found[found["run_id"] == found["run_id"].iloc[0]]]
+    shown = shown_runs(found)
     ranking = rank_models(found)
     beside = ("human sensitivity", "(human sensitivity)") if "reference" in found else ("the prior", "p")
     power = beside[1]
