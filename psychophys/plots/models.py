@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from psychophys.base.types import Array
 from psychophys.comparison.priors import Density
 from psychophys.comparison.verdict import kinds_of, layers_of
 from psychophys.comparison.zoo import Overall, over_models, rank_models
 from psychophys.plots.coding import BAND, LAWS, plot_coding
-from psychophys.plots.style import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.style import DEPTH_MAP, STYLE, WIDTH_INCHES
 from psychophys.plots.thresholds import MOST_RUNS, plot_comparison
 from psychophys.results.thresholds import Results
 
@@ -60,10 +61,14 @@ def plot_models(comparison: pd.DataFrame, ranking: pd.DataFrame, overall: Overal
     return figure
 
 
+def _colours(ranking: pd.DataFrame) -> Array:
+    """One a model, the same in both halves of the figure: (models, 4)."""
+    return np.asarray(mpl.colormaps[DEPTH_MAP](np.linspace(0, 0.9, len(ranking))), dtype=float)
+
+
 def _draw_depth(axes: Axes, comparison: pd.DataFrame, ranking: pd.DataFrame) -> None:
     bands = []
-    colours = mpl.colormaps[DEPTH_MAP](np.linspace(0, 0.9, len(ranking)))
-    for colour, run in zip(colours, ranking["run_id"], strict=True):
+    for colour, run in zip(_colours(ranking), ranking["run_id"], strict=True):
         rows = comparison[comparison["run_id"] == run]
         layers = layers_of(rows)
         layers = layers[layers["r"].notna()]
@@ -88,9 +93,8 @@ def _draw_forest(axes: Axes, ranking: pd.DataFrame, overall: Overall | None) -> 
     q = ranking["q"].to_numpy(dtype=float)
     ends = np.stack([q - ranking["q_low"], ranking["q_high"] - q]).astype(float)
     ends = np.where(np.isfinite(ends), np.maximum(ends, 0), np.nan)
-    axes.errorbar(
-        q, place, xerr=ends, linestyle="", marker="o", markersize=3, elinewidth=0.7, color=COLOURS[0]
-    )
+    axes.errorbar(q, place, xerr=ends, linestyle="", elinewidth=0.7, ecolor="0.4")
+    axes.scatter(q, place, s=10, c=_colours(ranking), zorder=3)
     names = [f"{row.model}" for row in ranking.itertuples()]
     if overall is not None:
         place = np.append(place, len(place))
