@@ -16,6 +16,7 @@ from psychophys.cli.display import progress_bar
 from psychophys.cli.options import Asked
 from psychophys.cli.outputs import Addable, Sink
 from psychophys.measurement.plan import plan
+from psychophys.measurement.spec import Measurement
 from psychophys.observers.imports import import_modules
 from psychophys.observers.names import Job, make_jobs
 from psychophys.stimuli import Stimulus
@@ -52,10 +53,15 @@ def plan_jobs(names: list[str], asked: Asked, checkpoint: str | None = None) -> 
     )
 
 
-def plan_tasks(names: list[str], asked: Asked, checkpoint: str | None = None) -> list[Task]:
+def plan_tasks(
+    names: list[str],
+    asked: Asked,
+    checkpoint: str | None = None,
+    planner: Callable[..., Measurement] = plan,
+) -> list[Task]:
     """The measurements that a command line asks for, checked before any is made."""
     jobs = plan_jobs(names, asked, checkpoint)
-    measurement = plan(**asked.measurement)
+    measurement = planner(**asked.measurement)
     say_unusable(measurement.stimulus, asked.quiet)
     return [Task(measurement, job, asked.device, asked.batch_size, asked.imports) for job in jobs]
 

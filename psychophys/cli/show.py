@@ -22,7 +22,8 @@ TABLE, CSV = FORMATS = ("table", "csv")
 
 def show(
     path: Annotated[
-        Path, typer.Argument(help="A Parquet file written by any command, or a directory of a sweep.")
+        Path,
+        typer.Argument(help="A Parquet file written by any command, or a directory of a sweep or a test."),
     ],
     sort: Annotated[str | None, typer.Option(help=f"Rank the runs by {either(RANKINGS)}.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show so many runs.")] = None,
@@ -42,12 +43,15 @@ def show(
 
     from psychophys.cli.display import print_failures, print_ranking, wide_console
     from psychophys.cli.inputs import read_rows
+    from psychophys.comparison.table import FILE_OF_TEST
     from psychophys.results.summary import rank
     from psychophys.sweeps.store import read_failures
 
     if file_format not in FORMATS:
         raise unknown("format", file_format, FORMATS)
     console = wide_console()
+    if (path / FILE_OF_TEST).is_file():
+        path = path / FILE_OF_TEST
     failures = read_failures(path) if path.is_dir() else []
     if failures and not list(path.glob("*.parquet")):
         print_failures(console, failures)

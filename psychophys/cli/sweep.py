@@ -129,7 +129,6 @@ def _choose_engine(
 
 def _run(sweep: Sweep, left_out: int, asked: Asked, engine: Engine) -> None:
     """Run the sweep with a line or a bar, then print the ranking and the failures."""
-    import signal
     import sys
 
     from rich.console import Console
@@ -140,8 +139,6 @@ def _run(sweep: Sweep, left_out: int, asked: Asked, engine: Engine) -> None:
     from psychophys.sweeps.sweep import State
 
     sweep.store.prepare()
-    # A cluster's manager ends a job with SIGTERM: stop as for Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(stderr=True)
     if not asked.quiet:
         print_plan(sweep, left_out)

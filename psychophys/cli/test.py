@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from psychophys.base.errors import UsageError
-from psychophys.cli.options import Asked, Checkpoint, measurement_options
+from psychophys.cli.options import Asked, Checkpoint, Force, measurement_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from psychophys.cli.outputs import Sink
     from psychophys.comparison.priors import Density
     from psychophys.sweeps.coding import CodingTest
-    from psychophys.sweeps.sweep import Sweep
+    from psychophys.sweeps.tasks import Task
 
 SOME_FAILED = 1
 
@@ -38,9 +39,19 @@ def test(
         float | None, typer.Option(help="Scale of the orientation prior in pixels. Default: the mean of all.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory of the results. Default: coding-MODEL.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Directory of the results. Default: coding-MODEL, with what is not usual about the test.",
+        ),
     ] = None,
+    force: Force = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Measurements at a time. Default: one for each GPU, or for each core of a CPU."),
+    ] = None,
 ) -> None:
     """Test a model for efficient coding: is it most sensitive to what is most common, and is that learned?
 
@@ -54,64 +65,83 @@ def test(
       psychophys test --dimension hue --stimulus patch-lch
       psychophys test my_net --import my_net.py --checkpoint run/last.pth
     """
-    import sys
-
     from rich.console import Console
 
+    from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.sweeps import run_visibly
+    from psychophys.comparison.compare import DEFAULT_PRIOR
+    from psychophys.comparison.table import FILE_OF_TEST, Comparison
     from psychophys.observers.devices import pick_device
     from psychophys.observers.memory import keep_freed_memory
-    from psychophys.sweeps.coding import evaluate, find_density
-    from psychophys.sweeps.engines import Serial
-    from psychophys.sweeps.sweep import State
+    from psychophys.sweeps.coding import choose_engine, evaluate, find_density, plan_test, usual_jobs
 
     pick_device(asked.device, asked.dtype)
-    sweep = _plan(asked, model, checkpoint, controls, output, retry_failed)
-    density = find_density(sweep.tasks[0].measurement, prior, scale)
-    folder = sweep.store.folder.parent
+    tested, tasks = _plan(asked, model, checkpoint, controls)
+    density = find_density(tested[0].measurement, prior, scale)
+    folder = output or Path(_usual_name(tested))
+    settings = {"prior": prior or DEFAULT_PRIOR, "scale": scale, "controls": sorted(_split(controls))}
+    settings["tested"] = sorted(task.key for task in tested)
+    sink = Sink(str(folder / FILE_OF_TEST), figure=folder / "coding.png", force=force)
+    sink.check_replacing(Comparison, lambda held: held.settings == settings)
+    sweep = plan_test(tasks, folder, retry_failed=retry_failed)
+    engine = choose_engine(usual_jobs(asked.device, len(sweep.to_do)) if jobs is None else jobs, asked.device)
     sweep.store.prepare()
     keep_freed_memory()
     console = Console(stderr=True)
-    run_visibly(sweep, Serial(), console, asked.quiet)
-    found = evaluate(sweep, prior, scale)
-    _write(found, folder, density, {"prior": prior, "scale": scale})
-    for label, reason in found.failures.items():
-        print(f"error: {label}: {reason}", file=sys.stderr)
+    run_visibly(sweep, engine, console, asked.quiet)
+    found = evaluate(sweep, tested, prior, scale)
+    sink.write(Comparison(found.comparison, settings))
+    _finish(found, sink, density, folder / "verdict.txt")
     if not asked.quiet:
         _show(console, found, folder)
-    if sweep.count(State.FAILED):
+    if found.failures:
         raise typer.Exit(SOME_FAILED)
 
 
-def _plan(
-    asked: Asked, model: str, checkpoint: str | None, controls: str, output: Path | None, retry_failed: bool
-) -> Sweep:
-    """The measurements of all networks; the one that is tested comes first."""
+def _plan(asked: Asked, model: str, checkpoint: str | None, controls: str) -> tuple[list[Task], list[Task]]:
+    """The measurements of the networks that are tested, and of all."""
     from dataclasses import replace
 
     from psychophys.cli.each import plan_tasks
-    from psychophys.sweeps.coding import SEEDS, plan_test, with_controls, with_preset
+    from psychophys.sweeps.coding import SEEDS, add_controls, plan_coding
 
     if len(asked.weights) > 1:
         raise UsageError(f"weights {','.join(asked.weights)} at once", "Test one, and name --controls.")
-    settings = replace(asked, measurement=with_preset(asked.measurement))
-    kinds = [part.strip() for part in controls.split(",")]
-    tested = plan_tasks([model], replace(settings, seeds=None), checkpoint)
-    tasks = with_controls(tested, kinds, SEEDS if asked.seeds is None else asked.seeds)
-    folder = output or Path("coding-" + model.rstrip("/").rpartition("/")[2].replace(":", "-"))
-    return plan_test(tasks, folder, retry_failed=retry_failed)
+    tested = plan_tasks([model], replace(asked, seeds=None), checkpoint, plan_coding)
+    return tested, add_controls(tested, _split(controls), SEEDS if asked.seeds is None else asked.seeds)
 
 
-def _write(found: CodingTest, folder: Path, density: Density, settings: dict[str, Any]) -> None:
+def _split(controls: str) -> list[str]:
+    return [part.strip() for part in controls.split(",")]
+
+
+def _usual_name(tested: list[Task]) -> str:
+    """Of the directory: the model, and the weights and the dimension where they are not the usual ones."""
+    import re
+
+    task = tested[0]
+    parts = ["coding", task.job.model.rstrip("/").rpartition("/")[2]]
+    if task.job.checkpoint is not None:
+        parts.append(Path(task.job.checkpoint).stem)
+    if task.job.weights != "pretrained":
+        parts.append(task.job.weights)
+    if task.measurement.dimension != "orientation":
+        parts.append(task.measurement.dimension)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))
+
+
+def _finish(found: CodingTest, sink: Sink, density: Density, verdict: Path) -> None:
+    """Draw the figure, write the verdict, and say what is missing."""
+    import sys
+
     from psychophys.base.files import write_atomically
-    from psychophys.comparison.table import Comparison
     from psychophys.plots.coding import plot_coding
-    from psychophys.plots.style import save_figure
 
-    Comparison(found.comparison, settings).write(folder / "comparison.parquet")
-    save_figure(plot_coding(found.results, found.comparison, density), folder / "coding.png")
+    sink.draw(lambda: plot_coding(found.results, found.comparison, density))
     text = "\n".join(found.conclusions) + "\n"
-    write_atomically(folder / "verdict.txt", lambda stream: stream.write(text.encode()))
+    write_atomically(verdict, lambda stream: stream.write(text.encode()))
+    for label, reason in found.failures.items():
+        print(f"error: {label}: {reason}", file=sys.stderr)
 
 
 def _show(console: Console, found: CodingTest, folder: Path) -> None:

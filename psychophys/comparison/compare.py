@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -37,6 +37,7 @@ def compare(
     scale: float | None = None,
     human: bool | str = False,
     pixels_per_degree: float = PIXELS_PER_DEGREE,
+    tested: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """How the sensitivity of every layer goes with a prior, or with human sensitivity.
 
@@ -52,6 +53,8 @@ def compare(
         frequency, across runs that differ in frequency alone.
     pixels_per_degree
         Of visual angle; decides the frequency in cycles/deg.
+    tested
+        Run ids of the networks that are tested. Default: all but untrained networks of several seeds.
 
     Returns
     -------
@@ -60,8 +63,9 @@ def compare(
         ``layer_depth``, and the attributes of :class:`psychophys.comparison.correlation.Coding`. The first
         row of a run is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which
         is also the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
-        Where there are runs of untrained networks of the same model, measured in the same way, columns such
-        as ``random_p`` say where a run stands among them (:mod:`psychophys.comparison.untrained`). Columns
+        ``tested`` says whether a run is tested. Where there are runs of untrained networks of the same model,
+        measured in the same way, columns such as ``random_p`` say where a run stands among them
+        (:mod:`psychophys.comparison.untrained`). Columns
         such as ``r with wei-stocker-2015`` hold the correlation with the other priors that come along.
         With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place
         of ``prior``, and a curve over frequency goes by the first of its runs.
@@ -73,7 +77,7 @@ def compare(
         contrast at too few frequencies.
     """
     if not human:
-        return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale)
+        return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale, tested)
     if prior is not None or scale is not None:
         raise UsageError(
             "human sensitivity and a prior cannot be compared with at once",
@@ -92,10 +96,12 @@ def compare(
         if matched.across:
             every = [record["measurement"] for record in matched.records]
             records[str(measured["run_id"].iloc[0])] = {**matched.records[0], "measurement": every}
-    return with_controls(pd.DataFrame(rows), records)
+    return with_controls(pd.DataFrame(rows), records, tested)
 
 
-def _with_prior(results: Results, prior: str | Prior, scale: float | None) -> pd.DataFrame:
+def _with_prior(
+    results: Results, prior: str | Prior, scale: float | None, tested: Collection[str] | None
+) -> pd.DataFrame:
     chosen = load_prior(prior) if isinstance(prior, str) else prior
     frame = results.to_pandas()
     if frame.empty:
@@ -109,7 +115,7 @@ def _with_prior(results: Results, prior: str | Prior, scale: float | None) -> pd
         rows += _rows(
             _with_errors(group, record), density, pixels, {"prior": chosen.name}, _others(group, chosen)
         )
-    return with_controls(pd.DataFrame(rows), results.runs)
+    return with_controls(pd.DataFrame(rows), results.runs, tested)
 
 
 def _others(group: pd.DataFrame, chosen: Prior) -> dict[str, Density]:

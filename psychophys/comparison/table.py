@@ -24,8 +24,11 @@ _ABOUT = (
     "layer",
     "layer_index",
     "layer_depth",
+    "tested",
 )
 _NUMBERS = ("n_values", "r", "slope", "slope_low", "q", "q_low", "q_high", "p_turned", "r_given_cardinal")
+FILE_OF_TEST = "comparison.parquet"
+"""In the directory of `psychophys test`."""
 NEEDED = (*_ABOUT, *_NUMBERS, "r_ceiling")
 """Columns of every comparison; ``prior`` or ``reference`` is another."""
 

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from psychophys.comparison.correlation import FEWEST_VALUES
+from psychophys.comparison.untrained import ALIKE
 from psychophys.observers.names import CONTROLS
+from psychophys.results.summary import run_name
 
 GOOD_P = 0.05
 ENOUGH = round(1 / GOOD_P) - 1
 """Control networks with which p can be as small as that: 1 / (K + 1)."""
-
-_ALIKE = ["model", "weights", "stimulus", "dimension"]
+MOST_NAMED = 4
+"""Layers in a sentence."""
 
 
 def conclusions(comparison: pd.DataFrame) -> list[str]:
@@ -26,27 +28,39 @@ def conclusions(comparison: pd.DataFrame) -> list[str]:
     said: list[str] = []
     for rows in single_runs(comparison):
         said += _of_run(rows)
-    said += map(_of_controls, _several(comparison).values())
+    controls = comparison[~comparison["tested"]].groupby(ALIKE, sort=False)
+    said += [_of_controls(rows) for _, rows in controls]
     return list(dict.fromkeys(said))
 
 
+def how_many_pass(comparison: pd.DataFrame) -> list[str]:
+    """A sentence for each kind of control networks: in how many of the tested networks a layer passes."""
+    said = []
+    for kind in CONTROLS:
+        runs = [layers_of(rows) for rows in single_runs(comparison) if kind in kinds_of(rows)]
+        able = [rows for rows in runs if rows[f"{kind}_n"].max() >= ENOUGH]
+        count, word = sum(len(passing(rows, kind)) > 0 for rows in able), _word(kind)
+        few = f" ({len(runs) - len(able)} more have too few to tell)" if len(able) < len(runs) else ""
+        if runs:
+            said.append(
+                f"{count} of {len(able)} networks go with {_beside(comparison)} more closely than {word} "
+                f"ones of theirs in at least one layer (p <= {GOOD_P:g} over all layers at once){few}."
+            )
+    return said
+
+
+def _word(kind: str) -> str:
+    return "untrained" if kind == "random" else kind
+
+
 def single_runs(comparison: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of every run that is none of several networks that differ in their seed alone."""
-    several = _several(comparison)
-    runs = (rows for _, rows in comparison.groupby("run_id", sort=False))
-    return [rows for rows in runs if tuple(rows.iloc[0][_ALIKE]) not in several]
+    """The rows of every run that is tested."""
+    return [rows for _, rows in comparison[comparison["tested"]].groupby("run_id", sort=False)]
 
 
 def shown_runs(comparison: pd.DataFrame) -> list[pd.DataFrame]:
     """The tested runs, or the first one where there are none."""
     return single_runs(comparison) or [comparison[comparison["run_id"] == comparison["run_id"].iloc[0]]]
-
-
-def _several(comparison: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
-    """Control networks of one kind, of more than one seed, by what they share."""
-    controls = comparison[comparison["weights"].isin(CONTROLS)]
-    groups = controls.groupby(_ALIKE, sort=False)
-    return {tuple(map(str, key)): rows for key, rows in groups if len(rows["seed"].unique()) > 1}
 
 
 def layers_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +80,7 @@ def kinds_of(rows: pd.DataFrame) -> list[str]:
 
 def _of_run(rows: pd.DataFrame) -> list[str]:
     first, layers = rows.iloc[0], layers_of(rows)
-    who, what = f"{first['model']} ({first['weights']})", _beside(rows)
+    who, what = run_name(first), _beside(rows)
     known = layers[layers["r"].notna()]
     if known.empty:
         return [f"{who}: nothing to compare ({_why_not(rows)})."]
@@ -107,7 +121,7 @@ def _highest(known: pd.DataFrame, what: str) -> str:
 def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what: str) -> Iterator[str]:
     """The verdict, and how specific it is."""
     first, n = rows.iloc[0], int(known[f"{kind}_n"].max())
-    word = "untrained" if kind == "random" else kind
+    word = _word(kind)
     if n < ENOUGH:
         yield (
             f"{who}: {_highest(known, what)}; {n} {word} network{'s' if n > 1 else ''} cannot give "
@@ -116,20 +130,40 @@ def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what:
         return
     good = passing(known, kind)
     best = (known if good.empty else good).sort_values("r").iloc[-1]
-    band = f"{best['r']:.2f}, in {best['layer']}; {word} there {best[f'{kind}_r_low']:.2f} to "
+    band = f"highest r {best['r']:.2f}, in {best['layer']}; {word} there {best[f'{kind}_r_low']:.2f} to "
     band += f"{best[f'{kind}_r_high']:.2f}"
-    if good.empty:
-        yield (
-            f"{who}: sensitivity to {first['dimension']} goes with {what} more closely than in {n} {word} "
-            f"networks in no layer (highest r {band}){_pixels(rows)}."
-        )
-        return
+    where = f"{len(good)} of {len(known)} layers (p <= {GOOD_P:g} over all at once; {band})"
     yield (
         f"{who}: sensitivity to {first['dimension']} goes with {what} more closely than in {n} {word} "
-        f"networks in {len(good)} of {len(known)} layers (p <= {GOOD_P:g} over all at once; highest r {band})"
-        f"{_pixels(rows)}."
+        f"networks in {f'no layer ({band})' if good.empty else where}{_pixels(rows)}."
     )
-    yield _specific(best, "human sensitivity" if "reference" in rows else "p")
+    yield from _reservations(known, kind, word)
+    if len(good):
+        yield _specific(best, "human sensitivity" if "reference" in rows else "p")
+
+
+def _reservations(known: pd.DataFrame, kind: str, word: str) -> Iterator[str]:
+    """Layers that r alone would let pass, and those that control networks lack."""
+    loose = known[(known[f"{kind}_p_family"] <= GOOD_P) & ~(known["slope_low"] > 0)]
+    if len(loose):
+        yield (
+            f"In {_named(loose)} r is as high against {word} networks (p <= {GOOD_P:g}), but the interval of "
+            "the slope holds 0 or is not known: not counted."
+        )
+    lacking = known[known[f"{kind}_n_without"] > 0]
+    if len(lacking):
+        most = int(lacking[f"{kind}_n_without"].max())
+        yield (
+            f"{_named(lacking)} could not be measured in {'up to ' if len(lacking) > 1 else ''}{most} of the "
+            f"{word} networks, which count against it."
+        )
+
+
+def _named(layers: pd.DataFrame) -> str:
+    """Names of layers: a few, and how many more."""
+    names = list(layers["layer"])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _specific(best: pd.Series, base: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from psychophys.base.types import Array
 from psychophys.comparison.verdict import kinds_of, layers_of, passing, single_runs
 from psychophys.observers.names import CONTROLS
+from psychophys.results.summary import run_name
 
 DEPTH = 0.75
 """Where in a network models are compared: chosen beforehand, so that no layer is picked for what it shows."""
@@ -31,8 +32,9 @@ def rank_models(comparison: pd.DataFrame, depth: float = DEPTH) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``model``, ``weights``, ``stimulus``, ``dimension``, ``layers`` and ``passing`` (those that go with
-        the prior more closely than in untrained networks; NaN without any), ``layer``, ``layer_depth``,
+        ``run_id``, ``name``, ``model``, ``weights``, ``stimulus``, ``dimension``, ``layers`` and ``passing``
+        (those that go with the prior more closely than in untrained networks; NaN without any), ``layer``,
+        ``layer_depth``,
         ``r``, ``q``, ``q_low``, ``q_high``, ``p_family``, ``r_low`` and ``r_high`` of untrained networks at
         that depth; highest r first.
     """
@@ -40,12 +42,11 @@ def rank_models(comparison: pd.DataFrame, depth: float = DEPTH) -> pd.DataFrame:
     for run in single_runs(comparison):
         layers = layers_of(run)
         known = layers[layers["r"].notna()]
-        controls = run["weights"].iloc[0] in CONTROLS
-        if known.empty or controls:
+        if known.empty or run["weights"].iloc[0] in CONTROLS:
             continue
         chosen = known.iloc[int(np.argmin((known["layer_depth"] - depth).abs()))]
         kinds = kinds_of(run)
-        row = {name: chosen[name] for name in _NAMED}
+        row = {name: chosen[name] for name in _NAMED} | {"name": run_name(chosen)}
         row |= {name: float(chosen[name]) for name in ("r", "q", "q_low", "q_high")}
         row |= {"layers": len(known)} | dict.fromkeys(("passing", "p_family", "r_low", "r_high"), np.nan)
         if kinds:

@@ -7,6 +7,7 @@ import socket
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from psychophys.observers.checkpoints import step_of
 from psychophys.observers.devices import pick_device
 from psychophys.observers.learned import LEARNED, Described, is_learned, load_learned
 from psychophys.observers.matching import Loaded, load_checkpoint
-from psychophys.observers.names import DEFAULT_MODEL, Job, is_embedded, is_source
+from psychophys.observers.names import CONTROLS, DEFAULT_MODEL, Job, is_embedded, is_source
 from psychophys.observers.observer import Observer
 from psychophys.observers.shuffle import shuffle_weights
 
@@ -52,7 +53,8 @@ def load_observer(
         ``pretrained``; ``random`` (freshly initialised with ``seed``); or ``shuffled`` (pretrained
         and then permuted with ``seed``, after Benjamin et al. 2022).
     checkpoint
-        A file of weights that takes the place of the pretrained ones, or a folder with
+        A file of weights that takes the place of the pretrained ones (random ones keep nothing of it but
+        its numbers of classes and channels and size of images), or a folder with
         ``model.safetensors.index.json``. Read with ``weights_only=True``: a pickle that carries code
         is refused. The network is made for the file's numbers of classes and channels (one or three)
         and size of images; a file without the head's weights leaves it out of measurement. What was
@@ -90,7 +92,7 @@ def load(job: Job, device: str | torch.device = "cpu") -> Observer:
         mean=mean,
         std=std,
         name=job.model,
-        weights=job.weights if job.checkpoint is None or job.weights == "shuffled" else "checkpoint",
+        weights=job.weights if job.checkpoint is None or job.weights in CONTROLS else "checkpoint",
         seed=seed,
         source=loaded.source,
         checkpoint=job.checkpoint,
@@ -108,9 +110,12 @@ def load(job: Job, device: str | torch.device = "cpu") -> Observer:
 
 def _load_network(job: Job) -> Loaded:
     if job.checkpoint is not None:
-        loaded = load_checkpoint(lambda **k: _create(job.model, job.seed, **k), Path(job.checkpoint))
+        untrained = job.weights == "random"
+        create = partial(_create, job.model, job.seed)
+        loaded = load_checkpoint(create, Path(job.checkpoint), fill=not untrained)
+        loaded = replace(loaded, source=_initialised(job)) if untrained else loaded
     elif job.weights == "random":
-        loaded = Loaded(_create(job.model, job.seed), f"random initialisation, seed {job.seed}")
+        loaded = Loaded(_create(job.model, job.seed), _initialised(job))
     else:
         loaded = Loaded(*_load_pretrained(job.model, job.seed))
     if job.weights == "shuffled":
@@ -118,6 +123,10 @@ def _load_network(job: Job) -> Loaded:
         source = f"{loaded.source}, shuffled with seed {job.seed}"
         loaded = replace(loaded, network=shuffled, source=source)
     return loaded
+
+
+def _initialised(job: Job) -> str:
+    return f"random initialisation, seed {job.seed}"
 
 
 def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:

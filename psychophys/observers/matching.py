@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ class _Difference:
         return iter((self.missing, self.unknown, self.unlike))
 
 
-def load_checkpoint(create: Create, path: Path) -> Loaded:
+def load_checkpoint(create: Create, path: Path, *, fill: bool = True) -> Loaded:
     """Create a network that fits the weights in ``path``, and fill it.
 
     Parameters
@@ -109,6 +109,8 @@ def load_checkpoint(create: Create, path: Path) -> Loaded:
     path
         As :func:`read_states` takes it. The dictionary of tensors and the prefix of their names are those
         under which most of the network is found; a moving average goes first.
+    fill
+        Otherwise the network keeps the weights that ``create`` gave it.
 
     Raises
     ------
@@ -127,19 +129,21 @@ def load_checkpoint(create: Create, path: Path) -> Loaded:
             network = create(**options)
         except ModelError as error:
             raise _refusal(network, found, path) from error
-    absent = _fill(network, found, path)
-    adapted = [*found.sentences(), *sentences]
+    side = options.get("img_size")
+    size = None if side is None else (side, side)
+    made = Loaded(network, "", tuple(sentences), channels=options.get("in_chans"), input_size=size)
+    return _filled(made, found, path) if fill else made
+
+
+def _filled(made: Loaded, found: _Found, path: Path) -> Loaded:
+    """The network with the file's weights."""
+    absent = _fill(made.network, found, path)
+    adapted = [*found.sentences(), *made.adapted]
     if absent:
         adapted.append(f"the checkpoint has no weights for {_some(_owners(absent))}, which is not measured")
-    side = options.get("img_size")
-    return Loaded(
-        network,
-        f"checkpoint: {path} sha256 {hash_checkpoint(path)}",
-        tuple(adapted),
-        _modules(network, absent),
-        options.get("in_chans"),
-        None if side is None else (side, side),
-    )
+    source = f"checkpoint: {path} sha256 {hash_checkpoint(path)}"
+    without = _modules(made.network, absent)
+    return replace(made, source=source, adapted=tuple(adapted), without_weights=without)
 
 
 # --- which tensors of the file are meant -----------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 
@@ -35,6 +36,14 @@ def keep_freed_memory() -> bool:
     mallopt = _glibc("mallopt")
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26))
     return mallopt is not None and all(mallopt(option, value) == 1 for option, value in settings)
+
+
+def physical_bytes() -> int:
+    """Memory of this machine; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 0
 
 
 def out_of_memory(error: Exception) -> bool:

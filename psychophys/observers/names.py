@@ -31,7 +31,7 @@ class Job:
     Raises
     ------
     UsageError
-        When it is made, for a name that is not known or settings that exclude each other.
+        When it is made, for a name that is not known or weights that cannot be had.
     """
 
     model: str
@@ -51,9 +51,10 @@ class Job:
         for seed in (self.seed, self.noise_seed or 0):
             if not -(2**63) <= seed < 2**63:
                 raise UsageError(f"seed {seed} cannot be used", "Give an integer of 64 bits, such as 0.")
-        if self.weights == "random" and self.checkpoint is not None:
+        if self.weights == "random" and is_learned(self.model):
             raise UsageError(
-                f"random weights and checkpoint {self.checkpoint} exclude each other", "Give one."
+                f"untrained networks of {self.model} cannot be drawn",
+                "Shuffle its weights: --weights shuffled, or --controls shuffled.",
             )
         _check_model(self.model)
         if is_learned(self.model) and self.checkpoint is None:
@@ -65,8 +66,12 @@ class Job:
     @property
     def label(self) -> str:
         """The observer in a few words."""
-        drawn = f" {self.seed}" if self.weights in CONTROLS and self.seed else ""
-        return f"{self.model} {Path(self.checkpoint).name if self.checkpoint else self.weights}{drawn}"
+        drawn = self.weights in CONTROLS
+        words = [self.model]
+        words += [Path(self.checkpoint).name] if self.checkpoint else []
+        words += [self.weights] if drawn or not self.checkpoint else []
+        words += [str(self.seed)] if drawn and self.seed else []
+        return " ".join(words)
 
 
 def make_jobs(

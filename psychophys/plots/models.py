@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from psychophys.base.errors import UsageError
 from psychophys.base.types import Array
 from psychophys.comparison.priors import Density
 from psychophys.comparison.verdict import kinds_of, layers_of
@@ -48,10 +49,17 @@ def plot_models(comparison: pd.DataFrame, ranking: pd.DataFrame, overall: Overal
     comparison
         Of :func:`psychophys.compare`. Grey is where untrained networks lie, over the models' mean.
     ranking
-        Of :func:`psychophys.comparison.zoo.rank_models`.
+        Of :func:`psychophys.comparison.zoo.rank_models`, with one model or more.
     overall
         Drawn under the models.
+
+    Raises
+    ------
+    UsageError
+        Without any model.
     """
+    if ranking.empty:
+        raise UsageError("no trained model to draw", "Compare results of trained networks.")
     with mpl.rc_context(STYLE):
         height = max(2.4, 0.13 * min(len(ranking), MOST_LABELS) + 1)
         figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
@@ -95,7 +103,8 @@ def _draw_forest(axes: Axes, ranking: pd.DataFrame, overall: Overall | None) -> 
     ends = np.where(np.isfinite(ends), np.maximum(ends, 0), np.nan)
     axes.errorbar(q, place, xerr=ends, linestyle="", elinewidth=0.7, ecolor="0.4")
     axes.scatter(q, place, s=10, c=_colours(ranking), zorder=3)
-    names = [f"{row.model}" for row in ranking.itertuples()]
+    alone = not ranking["model"].duplicated().any()
+    names = list(ranking["model" if alone else "name"])
     if overall is not None:
         place = np.append(place, len(place))
         names.append(f"{overall.n} models")

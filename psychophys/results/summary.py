@@ -331,9 +331,13 @@ def not_for_layers(run: pd.DataFrame) -> list[str]:
 
 
 def run_name(row: pd.Series) -> str:
-    """A run in a few words: model, weights and step."""
+    """A run in a few words: model, weights (the checkpoint's file where they are of one) and step."""
+    file = row.get("checkpoint")
+    weights = (
+        PurePath(file).name if row["weights"] == "checkpoint" and isinstance(file, str) else row["weights"]
+    )
     step = f", step {row['step']:g}" if pd.notna(row["step"]) else ""
-    return f"{row['model']} ({row['weights']}{step})"
+    return f"{row['model']} ({weights}{step})"
 
 
 def _conclusion(group: pd.DataFrame) -> str:

@@ -49,6 +49,9 @@ COLUMNS = (
     ),
 )
 
+MEASURED = "measured"
+"""Folder of the results in that of `psychophys test`."""
+
 
 class Results(RunTable):
     """A table of thresholds with the provenance of every run in it.
@@ -72,7 +75,7 @@ def concat(parts: Iterable[Results]) -> Results:
 
 
 def read(path: str | Path) -> Results:
-    """Read a Parquet file of results, or every one in a directory of them.
+    """Read a Parquet file of results, or every one in a directory of them, such as that of a test.
 
     Raises
     ------
@@ -81,7 +84,8 @@ def read(path: str | Path) -> Results:
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet"))
+        inner = path / MEASURED
+        files = sorted((inner if inner.is_dir() else path).glob("*.parquet"))
         if not files:
             raise UsageError(
                 f"directory {str(path)!r} holds no results", "Name a directory written by `psychophys sweep`."

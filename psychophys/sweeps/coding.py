@@ -6,28 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
+import torch
 
 from psychophys.base.errors import MeasurementError, unknown
 from psychophys.comparison.compare import DEFAULT_PRIOR, compare, density_of
 from psychophys.comparison.priors import Density, Prior, load_prior
 from psychophys.comparison.verdict import conclusions
+from psychophys.measurement.measure import OBSERVER_OPTIONS
+from psychophys.measurement.options import Options
 from psychophys.measurement.plan import plan
 from psychophys.measurement.presets import CODING, PRESETS
 from psychophys.measurement.spec import Measurement
+from psychophys.observers.devices import pick_device
+from psychophys.observers.imports import import_modules
+from psychophys.observers.memory import physical_bytes
 from psychophys.observers.names import CONTROLS, DEFAULT_MODEL, make_jobs
-from psychophys.results.thresholds import Results, concat, read
-from psychophys.sweeps.engines import Serial
+from psychophys.results.thresholds import MEASURED, Results, concat, read
+from psychophys.stimuli import Stimulus
+from psychophys.sweeps.engines import Engine, Processes, Serial
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.sweep import State, Sweep
 from psychophys.sweeps.tasks import Task
 
 SEEDS = 20
 """Untrained networks: one more than p = 0.05 needs."""
-MEASURED = "measured"
-"""Folder of the results in that of a test."""
+JOB_BYTES = 4 * 2**30
+"""Of memory for one measurement among several."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +61,14 @@ class CodingTest:
         return conclusions(self.comparison)
 
 
-def with_preset(settings: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`psychophys.plan` with the test's own preset, where it has one and none is named."""
-    if settings.get("preset") is not None:
-        return settings
+def plan_coding(**settings: Any) -> Measurement:
+    """As :func:`psychophys.plan`, with the test's own preset where it has one and none is named."""
     usual = plan(**settings)
     own = PRESETS[CODING].settings.get(usual.dimension)
     names = {parameter.name for parameter in usual.stimulus.parameters}
-    if own is None or not names.issuperset(own["parameters"]):
-        return settings
-    return {**settings, "dimension": usual.dimension, "preset": CODING}
+    if settings.get("preset") is not None or own is None or not names.issuperset(own["parameters"]):
+        return usual
+    return plan(**{**settings, "dimension": usual.dimension, "preset": CODING})
 
 
 def find_density(
@@ -80,55 +85,75 @@ def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool =
     return Sweep(list(tasks), Store(Path(folder) / MEASURED), retry_failed)
 
 
-def evaluate(sweep: Sweep, prior: str | Prior | None = None, scale: float | None = None) -> CodingTest:
+def evaluate(
+    sweep: Sweep, tested: Sequence[Task], prior: str | Prior | None = None, scale: float | None = None
+) -> CodingTest:
     """Compare what a sweep has measured.
 
     Raises
     ------
     MeasurementError
-        Where the tested network, or all that it is compared with, could not be measured.
+        Where the tested networks, or all that they are compared with, could not be measured.
     """
     done = [task for task in sweep.tasks if sweep.state(task) is State.DONE]
-    notes = {task.job.label: sweep.store.failure(task) for task in sweep.tasks if task not in done}
-    failures = {label: str((note or {}).get("error", "not measured")) for label, note in notes.items()}
-    tested = sweep.tasks[0]
-    if tested not in done or not any(task.job.weights in CONTROLS for task in done if task is not tested):
-        label, reason = next(iter(failures.items()))
+    missing = {task.job.label: _reason(sweep, task) for task in sweep.tasks if task not in done}
+    asked = {task.key for task in tested}
+    own = [task for task in done if task.key in asked]
+    if not own or len(own) == len(done):
+        label, reason = next(iter(missing.items()))
         raise MeasurementError(
             f"{label}: {reason}", "Begin the test again with --retry-failed; what is measured is kept."
         )
-    results = concat(read(sweep.store.path(task)) for task in done)
-    return CodingTest(results, compare(results, prior, scale=scale), failures)
+    tables = {task.key: read(sweep.store.path(task)) for task in done}
+    runs = {run for task in own for run in tables[task.key].identifiers}
+    results = concat(tables.values())
+    return CodingTest(results, compare(results, prior, scale=scale, tested=runs), missing)
+
+
+def _reason(sweep: Sweep, task: Task) -> str:
+    """Why there are no results of a measurement."""
+    note = sweep.store.failure(task)
+    return sweep.state(task).value if note is None else str(note["error"])
 
 
 def coding_test(
     model: str = DEFAULT_MODEL,
+    stimulus: str | Stimulus | None = None,
+    dimension: str | None = None,
     *,
-    weights: str = "pretrained",
     controls: str | Sequence[str] = "random",
     seeds: int = SEEDS,
-    checkpoint: str | Path | None = None,
     prior: str | Prior | None = None,
     scale: float | None = None,
     folder: str | Path | None = None,
-    device: str = "auto",
+    retry_failed: bool = False,
+    imports: Sequence[str] = (),
     batch_size: int | None = None,
-    **settings: Any,
+    jobs: int = 1,
+    **options: Unpack[Options],
 ) -> CodingTest:
     """Test whether a model is most sensitive to what is most common in images, and untrained ones are not.
 
     Parameters
     ----------
-    model, weights, checkpoint
-        See :func:`psychophys.load_observer`.
+    model
+        See :func:`psychophys.load_observer`. A pattern of checkpoints tests each of them.
+    stimulus, dimension
+        See :func:`psychophys.plan`. Default: the preset ``efficient-coding``.
     controls, seeds
         Kinds of weights that it is compared with, ``random`` or ``shuffled``, and how many networks of each.
     prior, scale
         See :func:`psychophys.compare`.
     folder
         Where results are kept, and found again by a test that goes on. Default: nowhere.
-    **settings
-        Of the measurement, as :func:`psychophys.plan` takes them. Default: the preset ``efficient-coding``.
+    retry_failed
+        Whether what failed earlier is tried again.
+    imports
+        Modules to import first: see :func:`psychophys.import_modules`.
+    jobs
+        Measurements at a time; more than one have processes of their own.
+    **options
+        Of the measurement and the observer, as :func:`psychophys.measure` takes them.
 
     Returns
     -------
@@ -142,16 +167,42 @@ def coding_test(
     MeasurementError
         Where the network, or all that it is compared with, could not be measured.
     """
+    import_modules(imports)
+    asked: dict[str, Any] = {"stimulus": stimulus, "dimension": dimension, **options}
+    observing = {name: asked.pop(name) for name in list(asked) if name in OBSERVER_OPTIONS}
+    device = str(observing.pop("device", "auto"))
+    chosen = make_jobs([model], [observing.pop("weights", "pretrained")], **observing)
+    measurement = plan_coding(**asked)
+    tested = [Task(measurement, job, device, batch_size, tuple(imports)) for job in chosen]
+    tasks = add_controls(tested, [controls] if isinstance(controls, str) else controls, seeds)
+    find_density(measurement, prior, scale)
     with TemporaryDirectory() as spare:
-        tasks = plan_networks(model, weights, controls, seeds, checkpoint, settings, device, batch_size)
-        find_density(tasks[0].measurement, prior, scale)
-        sweep = plan_test(tasks, spare if folder is None else folder)
-        for _ in sweep.run(Serial()):
+        sweep = plan_test(tasks, spare if folder is None else folder, retry_failed=retry_failed)
+        for _ in sweep.run(choose_engine(jobs, device)):
             pass
-        return evaluate(sweep, prior, scale)
+        return evaluate(sweep, tested, prior, scale)
 
 
-def with_controls(tested: Sequence[Task], kinds: Sequence[str], seeds: int) -> list[Task]:
+def usual_jobs(device: str, tasks: int) -> int:
+    """Measurements at a time: one for each GPU; on a CPU one for each core, as far as memory goes.
+
+    Networks with a thread each take less time than one after the other with all threads, which wait for each
+    other in every layer.
+    """
+    chosen = pick_device(device)
+    if chosen.type != "cpu":
+        most = torch.cuda.device_count() if chosen.type == "cuda" and chosen.index is None else 1
+    else:
+        most = min(torch.get_num_threads(), physical_bytes() // JOB_BYTES)
+    return max(min(most, tasks), 1)
+
+
+def choose_engine(jobs: int, device: str) -> Engine:
+    """One process, this one, for one measurement at a time; otherwise processes of their own."""
+    return Serial() if jobs == 1 else Processes(jobs, device)
+
+
+def add_controls(tested: Sequence[Task], kinds: Sequence[str], seeds: int) -> list[Task]:
     """Networks that are tested, and those that they are compared with: alike but for their weights.
 
     Raises
@@ -159,43 +210,20 @@ def with_controls(tested: Sequence[Task], kinds: Sequence[str], seeds: int) -> l
     UsageError
         For weights that no control network has, or too many seeds.
     """
+    tasks = list(tested)
     for kind in kinds:
         if kind not in CONTROLS:
             raise unknown("controls", kind, CONTROLS)
-    tasks = list(tested)
-    for task in tested:
-        job = task.job
-        # A network is no control of itself.
-        first = job.seed + 1 if job.weights in kinds else job.seed
-        for kind in kinds:
-            # Shuffled are the weights that are tested; random ones are of no checkpoint.
-            origin = job.checkpoint if kind == "shuffled" else None
+        for task in tested:
+            # Shuffled are the weights that are tested. Random ones need one checkpoint, for its shapes.
+            origin = task if kind == "shuffled" else tested[0]
+            # A network is no control of itself.
+            first = task.job.seed + 1 if task.job.weights in kinds else task.job.seed
             drawn = make_jobs(
-                [job.model],
-                [kind],
-                seed=first,
-                seeds=seeds,
-                checkpoint=origin,
-                dtype=job.dtype,
-                arithmetic=job.arithmetic,
-                noise_seed=job.noise_seed,
+                [task.job.model], [kind], seed=first, seeds=seeds, checkpoint=origin.job.checkpoint
             )
-            tasks += [replace(task, job=one) for one in drawn]
+            tasks += [
+                replace(task, job=replace(task.job, weights=kind, seed=one.seed, checkpoint=one.checkpoint))
+                for one in drawn
+            ]
     return tasks
-
-
-def plan_networks(
-    model: str,
-    weights: str,
-    controls: str | Sequence[str],
-    seeds: int,
-    checkpoint: str | Path | None,
-    settings: dict[str, Any],
-    device: str,
-    batch_size: int | None,
-) -> list[Task]:
-    """The network that is tested, and those that it is compared with."""
-    measurement = plan(**with_preset(settings))
-    jobs = make_jobs([model], [weights], checkpoint=checkpoint)
-    kinds = [controls] if isinstance(controls, str) else list(controls)
-    return with_controls([Task(measurement, job, device, batch_size) for job in jobs], kinds, seeds)

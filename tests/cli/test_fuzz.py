@@ -355,9 +355,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def check(command: str, words: list[str], wrong: bool, template: Path) -> None:
     """Every property of a command line."""
-    # Random weights and a checkpoint exclude each other.
-    usual = USUAL.get(command, "").removeprefix("--weights random" if "--checkpoint" in words else "")
-    words = [command, *usual.split(), *words]
+    words = [command, *USUAL.get(command, "").split(), *words]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "work")
         shutil.copytree(template, folder)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from psychophys.cli.tables.comparisons import print_comparison
 from psychophys.comparison.untrained import familywise_p, rank_p, with_controls
-from psychophys.comparison.verdict import conclusions, kinds_of, passing, single_runs
+from psychophys.comparison.verdict import conclusions, how_many_pass, kinds_of, passing, single_runs
 from psychophys.comparison.zoo import over_models
 
 LAYERS = ("early", "deep")
@@ -61,7 +61,7 @@ def comparison(
         run = f"{weights} {seed}"
         records[run] = {"model": "m", "measurement": {"values": [0.0]}, "input_size": [8, 8]}
         about = {"run_id": run, "model": "m", "weights": weights, "seed": seed, "checkpoint": None}
-        about |= {"stimulus": "gabor", "dimension": "orientation", "prior": "p"}
+        about |= {"step": np.nan, "stimulus": "gabor", "dimension": "orientation", "prior": "p"}
         rows.append({**about, "layer": "pixels", "layer_index": -1, "r": np.nan, "slope": 0.0})
         for index, (layer, value) in enumerate(zip(LAYERS, own, strict=True)):
             rows.append({**about, "layer": layer, "layer_index": index, "r": value, "slope": value / 2})
@@ -114,10 +114,63 @@ def test_an_even_layer_of_an_untrained_network_goes_with_nothing() -> None:
     curves = [[0.1, 0.9], *spread(20)]
     curves[5] = [0.0, np.nan]
     frame, records = comparison(networks(20), curves)
+    frame["slope"] = frame["slope"].fillna(0.0)  # An even curve has one; what was not measured has none.
     own = with_controls(frame, records)
     own = own[(own["weights"] == "pretrained") & (own["layer"] == "deep")].iloc[0]
     assert own["random_p"] == pytest.approx(1 / 21)
-    assert own["random_n"] == 20
+    assert (own["random_n"], own["random_n_without"]) == (20, 0)
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+def test_a_layer_that_an_untrained_network_lacks_counts_against_the_tested_one(left_out: bool) -> None:
+    curves = [[0.1, 0.9], *spread(20)]
+    curves[5] = [0.0, np.nan]
+    frame, records = comparison(networks(20), curves)
+    if left_out:
+        frame = frame[frame["r"].notna() | (frame["layer_index"] < 0)]
+    found = with_controls(frame, records)
+    own = found[(found["weights"] == "pretrained") & (found["layer_index"] >= 0)].set_index("layer")
+    assert list(own["random_n_without"]) == [0, 1]
+    assert own["random_p"]["deep"] == own["random_p_slope"]["deep"] == pytest.approx(2 / 21)
+    assert own["random_p_family"]["deep"] == pytest.approx(2 / 21)
+    assert own["random_p"]["early"] == pytest.approx((1 + 5) / 21)
+    assert own["random_r_high"]["deep"] == pytest.approx(0.19, abs=0.01)
+    assert "deep could not be measured in 1 of the untrained networks, which count against it" in " ".join(
+        conclusions(found)
+    )
+    nowhere = with_controls(frame[(frame["layer"] != "deep") | (frame["weights"] == "pretrained")], records)
+    own = nowhere[(nowhere["weights"] == "pretrained") & (nowhere["layer"] == "deep")].iloc[0]
+    assert (own["random_p"], own["random_p_family"], own["random_n_without"]) == (1, 1, 20)
+    assert np.isnan(own["random_r_low"])
+
+
+def test_the_tested_network_may_be_untrained_itself() -> None:
+    drawn = [("random", seed) for seed in range(21)]
+    frame, records = comparison(drawn, [[0.1, 0.9], *spread(20)])
+    assert not with_controls(frame, records)["tested"].any()
+    found = with_controls(frame, records, {"random 0"})
+    assert set(found[found["tested"]]["run_id"]) == {"random 0"}
+    said = conclusions(found)
+    assert said[0].startswith(
+        "m (random): sensitivity to orientation goes with the prior more closely than in 20"
+    )
+    assert said[-1].startswith("m (20 random): r")
+
+
+def test_of_many_networks_it_is_said_in_how_many_a_layer_passes() -> None:
+    frames, records = [], {}
+    for number, (count, deep) in enumerate([(20, 0.9), (20, 0.1), (5, 0.9)]):
+        frame, own = comparison(networks(count), [[0.1, deep], *spread(count)])
+        frame = frame.assign(model=f"m{number}", run_id=f"{number} " + frame["run_id"])
+        frames.append(frame)
+        records |= {f"{number} {run}": {**record, "model": f"m{number}"} for run, record in own.items()}
+    found = with_controls(pd.concat(frames), records)
+    assert how_many_pass(found) == [
+        "1 of 2 networks go with the prior more closely than untrained ones of theirs in at least one layer "
+        "(p <= 0.05 over all layers at once) (1 more have too few to tell)."
+    ]
+    alone, known = comparison([("pretrained", 0)], [[0.1, 0.9]])
+    assert how_many_pass(with_controls(alone, known)) == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +202,12 @@ def test_what_is_specific_is_said_of_the_best_layer() -> None:
 
 def test_a_slope_that_may_be_none_is_no_code() -> None:
     frame, records = comparison(networks(20), [[0.1, 0.9], *spread(20)], slope_low=-0.1)
-    assert "in no layer" in conclusions(with_controls(frame, records))[0]
+    said = conclusions(with_controls(frame, records))
+    assert "in no layer" in said[0]
+    assert (
+        "In deep r is as high against untrained networks (p <= 0.05), but the interval of the slope"
+        in said[1]
+    )
 
 
 def test_one_network_of_a_kind_is_a_network_of_its_own() -> None:
@@ -158,7 +216,7 @@ def test_one_network_of_a_kind_is_a_network_of_its_own() -> None:
     groups = [rows for _, rows in found.groupby("run_id", sort=False)]
     assert [is_one_of_several(found, rows) for rows in groups] == [False, False]
     assert [kinds_of(rows) for rows in groups] == [["random"], []]
-    many, records = comparison(networks(2), [[0.1, 0.9], *spread(2)])
+    many = with_controls(*comparison(networks(2), [[0.1, 0.9], *spread(2)]))
     groups = [rows for _, rows in many.groupby("run_id", sort=False)]
     assert [is_one_of_several(many, rows) for rows in groups] == [False, True, True]
 
@@ -221,9 +279,9 @@ def test_the_mean_over_models_is_of_different_ones_that_were_shown_the_same() ->
 
 
 def test_networks_without_controls_are_shown_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
-    frame, _ = comparison([("random", 0)] * 6, [[0.1, 0.9]] * 6, layer_depth=0.5, step=np.nan)
+    frame, _ = comparison([("random", 0)] * 6, [[0.1, 0.9]] * 6, layer_depth=0.5)
     models = [f"m{number}" for number in range(6) for _ in range(3)]
-    frame = frame.assign(model=models, run_id=models)
+    frame = frame.assign(model=models, run_id=models, tested=True)
     print_comparison(Console(width=200), frame)
     said = capsys.readouterr().out
     assert all(f"{model} (random)" in said for model in models)

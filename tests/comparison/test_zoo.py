@@ -31,7 +31,7 @@ def comparison(zoo: Path) -> pd.DataFrame:
     """The first seed of each model is called trained."""
     found = compare(psychophys.read(zoo / "zoo"))
     first = found["seed"] == 0
-    return found.assign(weights=np.where(first, "given", found["weights"]))
+    return found.assign(weights=np.where(first, "given", found["weights"]), tested=first)
 
 
 def test_models_are_ranked_at_one_depth(comparison: pd.DataFrame) -> None:

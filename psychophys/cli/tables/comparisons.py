@@ -8,8 +8,9 @@ from rich.table import Table
 
 from psychophys.cli.display import plain_table, say
 from psychophys.comparison.references import REFERENCES
-from psychophys.comparison.verdict import conclusions, kinds_of, shown_runs
+from psychophys.comparison.verdict import conclusions, how_many_pass, kinds_of, shown_runs
 from psychophys.comparison.zoo import DEPTH, over_models, rank_models
+from psychophys.results.summary import run_name
 
 _LEGEND = (
     "r: correlation of sensitivity with {0}; q: J goes with {1}^q, with 95 % interval; {2}turned: share of "
@@ -32,7 +33,7 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
     power = beside[1]
     if len(shown) > MOST_TABLES and len(ranking):
         console.print(_ranking(ranking))
-        say(console, *_overall(ranking, power), *_caveats(found))
+        say(console, *how_many_pass(found), *_overall(ranking, power), *_caveats(found))
         return
     for rows in shown:
         console.print(_table(rows))
@@ -46,13 +47,13 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
 def _ranking(ranking: pd.DataFrame) -> Table:
     """One row a model; the layer is the one nearest to three quarters of the depth."""
     table = plain_table(f"models by r, at {DEPTH:.0%} of their depth")
-    for heading in ("model", "weights", "layer"):
+    for heading in ("network", "layer"):
         table.add_column(heading, overflow="fold")
     for heading in ("r", "untrained", "p", "q", "interval", "layers"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in ranking.to_dict("records"):
         count = str(row["layers"]) if pd.isna(row["passing"]) else f"{row['passing']:.0f} of {row['layers']}"
-        named = (str(row[name]) for name in ("model", "weights", "layer"))
+        named = (str(row["name"]), str(row["layer"]))
         beside = (_two(row["r"]), _range(row["r_low"], row["r_high"]), _three(row["p_family"]))
         table.add_row(*named, *beside, _two(row["q"]), _range(row["q_low"], row["q_high"]), count)
     return table
@@ -78,7 +79,7 @@ def _caveats(found: pd.DataFrame) -> list[str]:
 def _table(rows: pd.DataFrame) -> Table:
     first = rows.iloc[0]
     what = first["reference"] if "reference" in rows else first["prior"]
-    title = f"{first['model']} ({first['weights']}): {first['dimension']} against {what}"
+    title = f"{run_name(first)}: {first['dimension']} against {what}"
     if pd.notna(first.get("pixels_per_degree")):
         title += f", over frequency at {first['pixels_per_degree']:g} pixels/deg"
     kinds = kinds_of(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from psychophys.sweeps.tasks import Outcome, Task
 def print_tasks(sweep: Sweep) -> None:
     """Every measurement and where it stands, on standard output."""
     for task in sweep.tasks:
-        print(f"{sweep.state(task).value}  {task.job.model} {task.job.weights}")
+        print(f"{sweep.state(task).value}  {task.job.label}")
 
 
 def print_plan(sweep: Sweep, left_out: int) -> None:
@@ -54,6 +55,8 @@ def _duration(seconds: float) -> str:
 
 def run_visibly(sweep: Sweep, engine: Engine, console: Console, quiet: bool) -> None:
     """Run it with a bar on a terminal, and a line for each measurement."""
+    # A cluster's manager ends a job with SIGTERM: stop as for Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     left = len(sweep.to_do)
     columns = (
         TextColumn("{task.description}"),
