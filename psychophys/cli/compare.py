@@ -31,6 +31,10 @@ def compare(
         str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
     ] = None,
     pixels_per_degree: PixelsPerDegree = None,
+    pool: Annotated[
+        bool,
+        typer.Option("--pool", help="Networks that differ in seed or checkpoint alone as one: their mean."),
+    ] = False,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help=f"Write the numbers: {TABLE_FILE}, or -.")
     ] = None,
@@ -45,6 +49,7 @@ def compare(
       psychophys measure --weights pretrained,random --seeds 20 && psychophys compare results.parquet
       psychophys compare results.parquet --prior prior.parquet --figure coding.png
       psychophys compare results.parquet --human
+      psychophys compare results.parquet --pool
     """
     from rich.console import Console
 
@@ -71,10 +76,12 @@ def compare(
     rows = read_rows(results)
     chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
     settings = {"prior": None if chosen is None else chosen.name, "scale": scale}
-    settings |= {"human": reference or human, "pixels_per_degree": pixels}
+    settings |= {"human": reference or human, "pixels_per_degree": pixels, "pool": pool}
     sink.check_replacing(Comparison, lambda held: held.made_again(rows.identifiers, settings))
     keep_freed_memory()
-    found = coding.compare(rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels)
+    found = coding.compare(
+        rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels, pool=pool
+    )
     density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
     sink.draw(lambda: plot_any(rows, found, density, pixels))
     sink.write(Comparison(found, settings))

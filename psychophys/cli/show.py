@@ -45,12 +45,13 @@ def show(
     from psychophys.cli.inputs import read_rows
     from psychophys.comparison.table import FILE_OF_TEST
     from psychophys.results.summary import rank
+    from psychophys.results.thresholds import MEASURED
     from psychophys.sweeps.store import read_failures
 
     if file_format not in FORMATS:
         raise unknown("format", file_format, FORMATS)
     console = wide_console()
-    if (path / FILE_OF_TEST).is_file():
+    if (path / MEASURED).is_dir() and (path / FILE_OF_TEST).is_file():
         path = path / FILE_OF_TEST
     failures = read_failures(path) if path.is_dir() else []
     if failures and not list(path.glob("*.parquet")):

@@ -19,7 +19,7 @@ from psychophys.comparison.correlation import FEWEST_VALUES, compare_with_prior,
 from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
 from psychophys.comparison.priors import PRIORS, Density, Prior, load_prior
 from psychophys.comparison.priors.table import statistic_for
-from psychophys.comparison.untrained import with_controls
+from psychophys.comparison.untrained import control_key, with_controls
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
@@ -38,6 +38,7 @@ def compare(
     human: bool | str = False,
     pixels_per_degree: float = PIXELS_PER_DEGREE,
     tested: Collection[str] | None = None,
+    pool: bool = False,
 ) -> pd.DataFrame:
     """How the sensitivity of every layer goes with a prior, or with human sensitivity.
 
@@ -55,6 +56,9 @@ def compare(
         Of visual angle; decides the frequency in cycles/deg.
     tested
         Run ids of the networks that are tested. Default: all but untrained networks of several seeds.
+    pool
+        Take networks of a model that differ in seed or checkpoint alone as one: their mean curve, with the
+        spread between them in the interval of q. None is tested against others then.
 
     Returns
     -------
@@ -63,10 +67,10 @@ def compare(
         ``layer_depth``, and the attributes of :class:`psychophys.comparison.correlation.Coding`. The first
         row of a run is that of the pixels: Fisher information of the image itself, ``layer_index`` -1, which
         is also the baseline of ``r_partial``. It is left out for a stimulus that cannot be drawn again.
-        ``tested`` says whether a run is tested. Where there are runs of untrained networks of the same model,
-        measured in the same way, columns such as ``random_p`` say where a run stands among them
-        (:mod:`psychophys.comparison.untrained`). Columns
-        such as ``r with wei-stocker-2015`` hold the correlation with the other priors that come along.
+        ``networks`` is how many are in a row, and ``tested`` whether they are tested. Where there are runs of
+        untrained networks of the same model, measured in the same way, columns such as ``random_p`` say where
+        a run stands among them (:mod:`psychophys.comparison.untrained`). Columns such as ``r with
+        wei-stocker-2015`` hold the correlation with the other priors that come along.
         With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place
         of ``prior``, and a curve over frequency goes by the first of its runs.
 
@@ -77,7 +81,9 @@ def compare(
         contrast at too few frequencies.
     """
     if not human:
-        return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale, tested)
+        return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale, tested, pool)
+    if pool:
+        raise UsageError("networks are pooled beside a prior alone", "Leave out --pool, or --human.")
     if prior is not None or scale is not None:
         raise UsageError(
             "human sensitivity and a prior cannot be compared with at once",
@@ -100,7 +106,7 @@ def compare(
 
 
 def _with_prior(
-    results: Results, prior: str | Prior, scale: float | None, tested: Collection[str] | None
+    results: Results, prior: str | Prior, scale: float | None, tested: Collection[str] | None, pool: bool
 ) -> pd.DataFrame:
     chosen = load_prior(prior) if isinstance(prior, str) else prior
     frame = results.to_pandas()
@@ -108,14 +114,16 @@ def _with_prior(
         raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
     rows: list[dict[str, Any]] = []
     known: dict[str, Array | None] = {}
-    for run_id, group in frame.groupby("run_id", sort=False):
+    alike = frame["run_id"].map(lambda run: control_key(results.runs[run])) if pool else frame["run_id"]
+    for _, group in frame.groupby([alike, "weights"], sort=False):
         density = density_for(group, chosen, scale)
-        record = results.runs[str(run_id)]
+        record = results.runs[str(group["run_id"].iloc[0])]
         pixels = _baseline(record, known)
         rows += _rows(
             _with_errors(group, record), density, pixels, {"prior": chosen.name}, _others(group, chosen)
         )
-    return with_controls(pd.DataFrame(rows), results.runs, tested)
+    found = pd.DataFrame(rows)
+    return found.assign(tested=True) if pool else with_controls(found, results.runs, tested)
 
 
 def _others(group: pd.DataFrame, chosen: Prior) -> dict[str, Density]:
@@ -164,7 +172,10 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """One row for the pixels, where there are any, and one for each layer."""
     about: dict[Any, Any] = {**group.iloc[0][RUN].to_dict(), **named}
-    first = group[group["layer"] == group["layer"].iloc[0]]
+    about |= {"networks": group["run_id"].nunique()}
+    if about["networks"] > 1:
+        about |= {"checkpoint": None, "step": float("nan")}
+    first = group[(group["layer"] == group["layer"].iloc[0]) & (group["run_id"] == about["run_id"])]
     rows: list[dict[str, Any]] = []
     if pixels is not None:
         place: dict[Any, Any] = {"layer": PIXELS, "layer_index": -1, "layer_depth": 0.0}
@@ -202,15 +213,22 @@ def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: fl
 def _coding(
     part: pd.DataFrame, density: Density, pixels: Array | None, others: Mapping[str, Density], fewest: int
 ) -> dict[str, Any]:
-    order = np.argsort(part["value"].to_numpy(dtype=float), kind="stable")
-    part, pixels = part.iloc[order], None if pixels is None else pixels[order]
-    values, sensitivity = (part[name].to_numpy(dtype=float) for name in ("value", "sensitivity"))
-    found = compare_with_prior(
-        sensitivity, values, density, pixels, errors=part["error"].to_numpy(dtype=float), fewest=fewest
-    )
+    """Of one layer of one network, or of the mean of several."""
+    runs = pd.factorize(part["run_id"])[0]
+    order = np.lexsort((part["value"].to_numpy(dtype=float), runs))
+    columns = (part[name].to_numpy(dtype=float)[order] for name in ("value", "sensitivity", "error"))
+    every, sensitivity, errors = (column.reshape(runs.max() + 1, -1) for column in columns)
+    values, pixels = every[0], None if pixels is None else pixels[order[: every.shape[1]]]
+    found = compare_with_prior(sensitivity, values, density, pixels, errors=errors, fewest=fewest)
+    mean = np.exp(_log(sensitivity).mean(axis=0)) if len(sensitivity) > 1 else sensitivity[0]
     return asdict(found) | {
-        f"r with {name}": _correlation_at(sensitivity, other.at(values)) for name, other in others.items()
+        f"r with {name}": _correlation_at(mean, other.at(values)) for name, other in others.items()
     }
+
+
+def _log(values: Array) -> Array:
+    """NaN for what is not over 0."""
+    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _correlation_at(sensitivity: Array, density: Array) -> float:

@@ -21,6 +21,7 @@ FLAT = 1e-3
 TURNS = 180
 """Positions on a ring to which a curve is turned: more than values, so that no p is out of reach."""
 TIED = 1e-9
+NORMAL_975 = 1.959964
 HALF_TURN_DEG = 180.0
 """Period of orientation, whose cardinal peaks repeat after half of it."""
 
@@ -53,6 +54,9 @@ class Coding:
     r_ceiling
         The largest r that noise of the two curves leaves to be seen, from what their own noise is; 1 where
         that is not known.
+    q_of_samples, q_of_images, q_of_networks
+        Half-widths of the interval of q for single sources: nuisance samples (which the misfit of the line
+        holds), images of the prior, networks. NaN where there are none.
     """
 
     n_values: int
@@ -69,6 +73,9 @@ class Coding:
     r_given_cardinal: float
     r_turned: float
     r_ceiling: float
+    q_of_samples: float
+    q_of_images: float
+    q_of_networks: float
 
 
 def compare_with_prior(
@@ -84,21 +91,25 @@ def compare_with_prior(
 
     Parameters
     ----------
-    sensitivity, values, baseline
-        Shape (n,). Values where the sensitivity or the density is not finite, or not over 0, are left out.
+    sensitivity
+        Shape (n,), or (K, n) for several networks, of which the geometric mean is compared.
+    values, baseline
+        Shape (n,). Values where a sensitivity or the density is not finite, or not over 0, are left out.
     errors
-        Standard errors of the sensitivities, shape (n,).
+        Standard errors of the sensitivities, of their shape.
     fewest
         With fewer values nothing is computed, and with fewer than ``FEWEST_VALUES`` no interval.
     """
     density = prior.at(values)
-    good = np.isfinite(sensitivity) & np.isfinite(density) & (sensitivity > 0) & (density > 0)
-    s, p, at = sensitivity[good], density[good], values[good]
-    if len(s) < fewest:
-        return Coding(len(s), *[float("nan")] * 13)
+    curves = np.atleast_2d(sensitivity)
+    good = np.isfinite(density) & (density > 0) & (np.isfinite(curves) & (curves > 0)).all(axis=0)
+    curves, p, at = curves[:, good], density[good], values[good]
+    if len(p) < fewest:
+        return Coding(len(p), *[float("nan")] * 16)
+    s, own_errors = _mean_curve(curves, None if errors is None else np.atleast_2d(errors)[:, good])
     whole = bool(good.all()) and goes_round(values, prior.period)
     replicates = _usable(prior.replicates_at(at))
-    power, within = slope(s, p), slope_interval(s, p, circular=whole, density_replicates=replicates)
+    power, within = slope(s, p), slope_interval(curves, p, circular=whole, density_replicates=replicates)
     least, turned = turned_p_value(s, p) if whole else (np.nan, np.nan)
     return Coding(
         n_values=len(s),
@@ -114,8 +125,29 @@ def compare_with_prior(
         r_partial=float("nan") if baseline is None else partial_correlation(s, p, baseline[good]),
         r_given_cardinal=_given_cardinal(s, p, at) if prior.period == HALF_TURN_DEG else float("nan"),
         r_turned=_with_quarter_turn(s, at, prior) if whole else float("nan"),
-        r_ceiling=ceiling(s, None if errors is None else errors[good], p, replicates),
+        r_ceiling=ceiling(s, own_errors, p, replicates),
+        q_of_samples=2 * _half_of_samples(s, own_errors, p),
+        q_of_images=2 * within.of_images,
+        q_of_networks=2 * within.of_networks,
     )
+
+
+def _mean_curve(curves: Array, errors: Array | None) -> tuple[Array, Array | None]:
+    """Geometric mean of networks' curves, (K, n), and its standard errors."""
+    if len(curves) == 1:
+        return curves[0], None if errors is None else errors[0]
+    mean = np.exp(np.log(curves).mean(axis=0))
+    return mean, None if errors is None else mean * np.sqrt(((errors / curves) ** 2).sum(axis=0)) / len(
+        curves
+    )
+
+
+def _half_of_samples(s: Array, errors: Array | None, p: Array) -> float:
+    """Half of the 95 % interval of the slope that errors of the sensitivities alone would leave."""
+    if errors is None or not np.isfinite(errors).all():
+        return float("nan")
+    x = np.log(p) - np.log(p).mean()
+    return float(NORMAL_975 * np.sqrt(x**2 @ (errors / s) ** 2) / (x @ x)) if x @ x > 1e-20 else float("nan")
 
 
 def _usable(replicates: Array | None) -> Array | None:

@@ -38,6 +38,22 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class SlopeInterval(Interval):
+    """The interval of a slope, and the half-widths of what is in it beside the misfit of the line.
+
+    Attributes
+    ----------
+    of_images
+        For images of the prior; NaN where it has no replicates.
+    of_networks
+        For networks; NaN for one.
+    """
+
+    of_images: float = float("nan")
+    of_networks: float = float("nan")
+
+
 def slope_interval(
     sensitivity: Array,
     density: Array,
@@ -46,7 +62,7 @@ def slope_interval(
     sensitivity_replicates: Array | None = None,
     density_replicates: Array | None = None,
     level: float = LEVEL,
-) -> Interval:
+) -> SlopeInterval:
     """Interval of the least-squares slope of log sensitivity on log density.
 
     The misfit of the line holds what errors of both curves add to it as long as they know no preferred place;
@@ -71,12 +87,12 @@ def slope_interval(
 
     Returns
     -------
-    Interval
+    SlopeInterval
         NaN with fewer than ``FEWEST_VALUES`` values, for a constant density, and where a number is not
         finite and over 0.
     """
     s, p = np.atleast_2d(sensitivity), np.asarray(density, dtype=float)
-    nothing = Interval(float("nan"), float("nan"))
+    nothing = SlopeInterval(float("nan"), float("nan"))
     if len(p) < FEWEST_VALUES or not all(np.all(np.isfinite(v) & (v > 0)) for v in (s, p)):
         return nothing
     curves, x = _centred(np.log(s)), _centred(np.log(p))
@@ -85,14 +101,17 @@ def slope_interval(
     y = curves.mean(axis=0)
     slope = float(x @ y / (x @ x))
     misfit = (_of_phases if circular else _of_autoregression)(y, x, 1 - level)
-    others = [_half_of_networks(curves, x, level)]
+    of_images, of_networks = float("nan"), _half_of_networks(curves, x, level)
+    others = [of_networks]
     if sensitivity_replicates is not None:
         others.append(_half_of_replicates(_centred(np.log(sensitivity_replicates)) - y, x, level))
     if density_replicates is not None:
         errors = _centred(np.log(density_replicates)) - x
         misfit = _without_attenuation(misfit, slope, errors, x)
-        others.append(abs(slope) * _half_of_replicates(errors, x, level))
-    return combined(slope, misfit, others)
+        of_images = abs(slope) * _half_of_replicates(errors, x, level)
+        others.append(of_images)
+    whole = combined(slope, misfit, [half for half in others if not np.isnan(half)])
+    return SlopeInterval(whole.low, whole.high, of_images, of_networks)
 
 
 def combined(slope: float, misfit: Interval, half_widths: list[float]) -> Interval:
@@ -127,10 +146,10 @@ def _without_attenuation(misfit: Interval, slope: float, errors: Array, x: Array
 
 
 def _half_of_networks(curves: Array, x: Array, level: float) -> float:
-    """Half-width for the mean of networks whose own slopes differ."""
+    """Half-width for the mean of networks whose own slopes differ; NaN for one."""
     count = len(curves)
     if count < 2:
-        return 0.0
+        return float("nan")
     deviations = (curves - curves.mean(axis=0)) * np.sqrt(count / (count - 1))
     variance = _beyond_misfit(deviations, x) / count
     return float(stdtrit(count - 1, (1 + level) / 2) * np.sqrt(variance))

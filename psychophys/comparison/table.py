@@ -25,6 +25,7 @@ _ABOUT = (
     "layer_index",
     "layer_depth",
     "tested",
+    "networks",
 )
 _NUMBERS = ("n_values", "r", "slope", "slope_low", "q", "q_low", "q_high", "p_turned", "r_given_cardinal")
 FILE_OF_TEST = "comparison.parquet"

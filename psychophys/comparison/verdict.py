@@ -91,10 +91,23 @@ def _of_run(rows: pd.DataFrame) -> list[str]:
             f"{who}: {most} values of {axis_of(first)} are too few; measure at least {FEWEST_VALUES} "
             f"(highest r {best['r']:.2f}, in {best['layer']})."
         ]
+    if first["networks"] > 1:
+        return [_of_several(known, who, what)]
     kinds = kinds_of(rows)
     if not kinds:
         return [f"{who}: {_highest(known, what)}{_pixels(rows)}.", _no_control(first)]
     return [line for kind in kinds for line in _against(rows, known, kind, who, what)]
+
+
+def _of_several(known: pd.DataFrame, who: str, what: str) -> str:
+    """The exponent of networks that are taken as one, where their r is highest."""
+    best = known.iloc[int(np.argmax(known["r"]))]
+    base = "p" if "prior" in known else f"({what})"
+    return (
+        f"{who}, {best['networks']} networks as one: r with {what} is {best['r']:.2f} at most, in "
+        f"{best['layer']}; there J goes with {base}^{best['q']:.2f} ({best['q_low']:.2f} to "
+        f"{best['q_high']:.2f}; +- {best['q_of_networks']:.2f} for networks alone)."
+    )
 
 
 def _why_not(rows: pd.DataFrame) -> str:

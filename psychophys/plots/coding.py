@@ -71,7 +71,9 @@ def _draw_best(axes: Axes, results: Results, rows: pd.DataFrame, density: Densit
     frame = frame.assign(
         share=frame["sensitivity"] / frame.groupby("run_id")["sensitivity"].transform("mean")
     )
-    own = frame[frame["run_id"] == best["run_id"]].sort_values("value")
+    of_run = frame["run_id"] == best["run_id"]
+    own = frame[frame["weights"] == best["weights"] if best["networks"] > 1 else of_run]
+    own = own.groupby("value", as_index=False).agg({"share": "mean", "unit": "first", "dimension": "first"})
     kind = _kind(rows)
     if kind is not None:
         others = frame[(frame["weights"] == kind) & (frame["run_id"] != best["run_id"])]

@@ -33,7 +33,8 @@ def plot_any(
     density
         Of the prior; None for human sensitivity.
     """
-    if density is None or len(comparison["run_id"].unique()) <= MOST_RUNS:
+    pooled = (comparison["networks"] > 1).any()
+    if density is None or (len(comparison["run_id"].unique()) <= MOST_RUNS and not pooled):
         return plot_comparison(results, comparison, density, pixels_per_degree=pixels_per_degree)
     ranking = rank_models(comparison)
     if len(ranking) > 1:

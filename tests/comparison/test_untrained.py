@@ -61,7 +61,13 @@ def comparison(
         run = f"{weights} {seed}"
         records[run] = {"model": "m", "measurement": {"values": [0.0]}, "input_size": [8, 8]}
         about = {"run_id": run, "model": "m", "weights": weights, "seed": seed, "checkpoint": None}
-        about |= {"step": np.nan, "stimulus": "gabor", "dimension": "orientation", "prior": "p"}
+        about |= {
+            "networks": 1,
+            "step": np.nan,
+            "stimulus": "gabor",
+            "dimension": "orientation",
+            "prior": "p",
+        }
         rows.append({**about, "layer": "pixels", "layer_index": -1, "r": np.nan, "slope": 0.0})
         for index, (layer, value) in enumerate(zip(LAYERS, own, strict=True)):
             rows.append({**about, "layer": layer, "layer_index": index, "r": value, "slope": value / 2})

@@ -9,6 +9,8 @@ from inside import call_inside
 
 import psychophys
 from psychophys.comparison.compare import compare
+from psychophys.comparison.correlation import compare_with_prior, slope
+from psychophys.comparison.verdict import conclusions
 from psychophys.comparison.zoo import Overall, over_models, rank_models
 from psychophys.plots.coding import plot_coding
 from psychophys.plots.models import plot_models
@@ -106,3 +108,54 @@ def test_the_command_line_ranks_a_folder(zoo: Path) -> None:
     assert "test_resnet (4 random): r" in said
     assert len(pd.read_csv(zoo / "c.csv")["run_id"].unique()) == 12
     assert (zoo / "f.png").stat().st_size > 5000
+
+
+def test_networks_are_pooled(zoo: Path) -> None:
+    results = psychophys.read(zoo / "zoo")
+    found = compare(results, pool=True)
+    assert set(found["networks"]) == {4}
+    assert found["run_id"].nunique() == 3
+    rows = found[(found["model"] == "test_resnet") & (found["layer_index"] >= 0)].set_index("layer")
+    single = compare(results)
+    every = single[(single["model"] == "test_resnet") & (single["layer_index"] >= 0)].groupby(
+        "layer", sort=False
+    )
+    # The slope of the geometric mean is the mean of the slopes.
+    assert rows["slope"].to_dict() == pytest.approx(every["slope"].mean().to_dict())
+    assert (rows["q_of_networks"] > 0).all()
+    half = (rows["q_high"] - rows["q_low"]) / 2
+    assert (half >= rows["q_of_networks"] * (1 - 1e-9)).all()
+    assert single["q_of_networks"].isna().all()
+    # Of copies of one network the mean is that network.
+    one = results.to_pandas().query("seed == 0 and model == 'test_resnet'")
+    curve, copies = one[one["layer"] == "fc"], ["a", "b", "c"]
+    [density] = [psychophys.load_prior("imagenet-sample").density("orientation")]
+    values, s = (curve[name].to_numpy(dtype=float) for name in ("value", "sensitivity"))
+    alone = compare_with_prior(s, values, density)
+    thrice = compare_with_prior(np.stack([s] * len(copies)), values, density)
+    assert (thrice.r, thrice.q_low, thrice.q_high) == pytest.approx((alone.r, alone.q_low, alone.q_high))
+    assert thrice.q_of_networks == pytest.approx(0, abs=1e-6)
+    assert any("4 networks as one: r with the prior" in line for line in conclusions(found))
+
+
+def test_pooled_networks_are_told_and_drawn(zoo: Path) -> None:
+    done = call_inside("compare", "zoo", "--pool", "--figure", "pooled.png", "-o", "pooled.parquet", cwd=zoo)
+    assert done.returncode == 0, done.stderr.decode()
+    said = " ".join(done.stderr.decode().split())
+    assert "test_vit (random), 4 networks as one: orientation against imagenet-sample" in said
+    assert (zoo / "pooled.png").stat().st_size > 10_000
+    assert call_inside("show", "pooled.parquet", cwd=zoo).returncode == 0
+    assert call_inside("compare", "zoo", "--pool", "--human", cwd=zoo).returncode == 2
+
+
+def test_sources_of_the_interval_are_told_apart() -> None:
+    """Half-widths of q for samples and images, beside what errors of these sizes do to the slope."""
+    angles = np.arange(0.0, 180.0, 5.0)
+    density = psychophys.load_prior("imagenet-sample").density("orientation")
+    s = density.at(angles) ** 0.3
+    generator = np.random.default_rng(0)
+    found = compare_with_prior(s, angles, density, errors=0.05 * s)
+    drawn = [slope(s * np.exp(0.05 * generator.normal(size=36)), density.at(angles)) for _ in range(4000)]
+    assert found.q_of_samples == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.05)
+    assert 0 < found.q_of_images < 0.5 * found.q
+    assert np.isnan(compare_with_prior(s, angles, density).q_of_samples)

@@ -79,7 +79,8 @@ def _caveats(found: pd.DataFrame) -> list[str]:
 def _table(rows: pd.DataFrame) -> Table:
     first = rows.iloc[0]
     what = first["reference"] if "reference" in rows else first["prior"]
-    title = f"{run_name(first)}: {first['dimension']} against {what}"
+    several = f", {first['networks']} networks as one" if first["networks"] > 1 else ""
+    title = f"{run_name(first)}{several}: {first['dimension']} against {what}"
     if pd.notna(first.get("pixels_per_degree")):
         title += f", over frequency at {first['pixels_per_degree']:g} pixels/deg"
     kinds = kinds_of(rows)
