@@ -24,8 +24,42 @@ def _is_dual(tensor: Tensor | None) -> bool:
     return tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None
 
 
+class FastRules(TorchFunctionMode):
+    """Within this context, the functions of ``RULES`` carry dual tensors by their own rule.
+
+    Parameters
+    ----------
+    reuse
+        Let activations that the network writes into their argument do so with the derivative, too. It needs
+        tensors of their own: not within ``torch.func`` transforms.
+    """
+
+    def __init__(self, *, reuse: bool = False) -> None:
+        super().__init__()
+        self.reuse = reuse
+        self._newest: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        newest, self._newest = self._newest, None
+        if (rule := RULES.get(func)) is not None:
+            own = self.reuse and newest is not None and bool(args) and args[0] is newest
+            result = rule(func, own, *args, **kwargs)
+            if result is not NotImplemented:
+                self._newest = result
+                return result
+        return func(*args, **kwargs)
+
+
+# Rules take the function, whether its first argument is theirs to write into, and what it was called with.
+# An argument is theirs where a rule made it and nothing was computed since: then no other tensor shares the
+# memory of its derivative. What a rule returns has a derivative in memory of its own.
+
+
 def _convolution(
-    function: Rule, x: Tensor, weight: Tensor, bias: Tensor | None = None, *a: Any, **k: Any
+    function: Rule, _own: bool, x: Tensor, weight: Tensor, bias: Tensor | None = None, *a: Any, **k: Any
 ) -> Any:
     response, tangent = forward_ad.unpack_dual(x)
     # Weights may depend on the stimulus too (conditional convolution): leave those to PyTorch.
@@ -36,12 +70,13 @@ def _convolution(
     )
 
 
-def _linear(function: Rule, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    return _convolution(function, x, weight, bias)
+def _linear(function: Rule, own: bool, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    return _convolution(function, own, x, weight, bias)
 
 
 def _batch_norm(
     function: Rule,
+    _own: bool,
     x: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -62,55 +97,52 @@ def _batch_norm(
     return forward_ad.make_dual(y, tangent * gain.reshape(1, -1, *[1] * (x.ndim - 2)))
 
 
-def _clamp(low: float, high: float | None) -> Rule:
-    def rule(_function: Rule, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        response, tangent = forward_ad.unpack_dual(x)
-        # The argument of an in-place activation may be read again: what writes into it is PyTorch's.
-        # So is what comes with limits of its own, as extra arguments.
-        if tangent is None or any(extra is not False for extra in (*args, *kwargs.values())):
-            return NotImplemented
-        if high is None:
-            slope = torch.ops.aten.threshold_backward(tangent, response, low)
-        else:
-            slope = torch.ops.aten.hardtanh_backward(tangent, response, low, high)
-        return forward_ad.make_dual(torch.clamp(response, low, high), slope)
+def _clamped(own: bool, x: Tensor, low: float, high: float | None, inplace: Any) -> Any:
+    """Clamp a response, and let its tangent through where it is within the limits."""
+    response, tangent = forward_ad.unpack_dual(x)
+    # The argument of an in-place activation may be read again: unless it is new, that is PyTorch's.
+    if tangent is None or (inplace and not own):
+        return NotImplemented
+    aten = torch.ops.aten
+    if not inplace:
+        passed = (
+            aten.threshold_backward(tangent, response, low)
+            if high is None
+            else aten.hardtanh_backward(tangent, response, low, high)
+        )
+        return forward_ad.make_dual(torch.clamp(response, low, high), passed)
+    if high is None:
+        aten.threshold_backward.grad_input(tangent, response, low, grad_input=tangent)
+    else:
+        aten.hardtanh_backward.grad_input(tangent, response, low, high, grad_input=tangent)
+    response.clamp_(low, high)
+    return x
 
-    return rule
+
+def _relu(_function: Rule, own: bool, x: Tensor, inplace: bool = False) -> Any:
+    return _clamped(own, x, 0.0, None, inplace)
+
+
+def _relu6(_function: Rule, own: bool, x: Tensor, inplace: bool = False) -> Any:
+    return _clamped(own, x, 0.0, 6.0, inplace)
 
 
 def _hardtanh(
     _function: Rule,
+    own: bool,
     x: Tensor,
     min_val: float = -1.0,
     max_val: float = 1.0,
     inplace: bool = False,
 ) -> Any:
-    response, tangent = forward_ad.unpack_dual(x)
-    if tangent is None or inplace:
-        return NotImplemented
-    slope = torch.ops.aten.hardtanh_backward(tangent, response, min_val, max_val)
-    return forward_ad.make_dual(torch.clamp(response, min_val, max_val), slope)
+    return _clamped(own, x, min_val, max_val, inplace)
 
 
 RULES: dict[Any, Rule] = {
     F.conv2d: _convolution,
     F.linear: _linear,
     F.batch_norm: _batch_norm,
-    F.relu: _clamp(0.0, None),
-    F.relu6: _clamp(0.0, 6.0),
+    F.relu: _relu,
+    F.relu6: _relu6,
     F.hardtanh: _hardtanh,
 }
-
-
-class FastRules(TorchFunctionMode):
-    """Within this context, the functions of ``RULES`` carry dual tensors by their own rule."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if (rule := RULES.get(func)) is not None:
-            result = rule(func, *args, **kwargs)
-            if result is not NotImplemented:
-                return result
-        return func(*args, **kwargs)

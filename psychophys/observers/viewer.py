@@ -15,7 +15,7 @@ from psychophys.base.errors import ModelError, UsageError, unknown
 from psychophys.observers.arithmetic import ARITHMETIC, Arithmetic, computing
 from psychophys.observers.common_noise import with_common_noise
 from psychophys.observers.devices import DTYPES, check_numbers
-from psychophys.observers.prepare import copied, prepare, refuse_unmeasurable, shared
+from psychophys.observers.prepare import copied, prepare, refuse_unmeasurable, shared, with_channels_last
 
 
 class Viewer:
@@ -76,7 +76,8 @@ class Viewer:
             if noise_seed is not None:
                 own = with_common_noise(own, noise_seed)
             shown = self.preprocess(image.to(self.device, self.dtype)).cpu()
-            self.model = prepare(own, self.device, self.dtype, shown, self.name)
+            made = prepare(own, self.device, self.dtype, shown, self.name)
+            self.model = with_channels_last(made, shown.to(self.device))
         self.unused = shared(self.model)
         """The network as it is before it has seen anything."""
 

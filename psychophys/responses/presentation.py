@@ -67,15 +67,21 @@ class Presentation:
         """Samples and values."""
         return self.n_samples, len(self.values)
 
-    def respond(self, receive: ReceiveChange) -> float:
-        """Hand the responses and changes of the layers to ``receive``; return the width of the changes."""
+    def respond(self, receive: ReceiveChange, *, in_order: bool = False) -> float:
+        """Hand the responses and changes of the layers to ``receive``; return the width of the changes.
+
+        Parameters
+        ----------
+        in_order
+            Whether features come in the order of the network's output: for what is shown in other ways, too.
+        """
         wanted = {layer.name for layer in self.layers}
 
         def receive_wanted(name: str, response: Tensor, change: Tensor | None) -> None:
             if name in wanted:  # A module that is called twice answers twice.
                 receive(name, response, change)
 
-        block = Block(self.values, self.n_samples, self.step)
+        block = Block(self.values, self.n_samples, self.step, in_order)
         return self.estimator.single(self.observer, self.layers, self.render, block, receive_wanted)
 
     def squares(self) -> dict[str, Array]:

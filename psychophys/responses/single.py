@@ -48,15 +48,25 @@ class Block:
         Number S of nuisance samples that ``render`` draws for each row of its input.
     step
         Half-width of the central difference, or the spacing of the uniform grid for ``chained``.
+    in_order
+        Whether features come in the order of the network's output. Otherwise they come as they lie in
+        memory, which saves a copy; responses and changes always go together.
     """
 
     values: Tensor
     samples: int
     step: float
+    in_order: bool = False
 
 
-def _rows(output: Tensor, images: int) -> Tensor:
-    return output.reshape(images, -1)
+def _rows(output: Tensor, images: int, block: Block, like: Tensor | None = None) -> Tensor:
+    """A row an image: (images, F), features in the order of ``like`` in memory, or of the output."""
+    like = output if like is None else like
+    # Channels may lie side by side: to flatten them in the order of their index would copy all.
+    last = (
+        like.ndim == 4 and not like.is_contiguous() and like.is_contiguous(memory_format=torch.channels_last)
+    )
+    return (output.permute(0, 2, 3, 1) if last and not block.in_order else output).reshape(images, -1)
 
 
 def spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
@@ -74,8 +84,8 @@ def jvp(
 
     def reduce(name: str, output: Tensor) -> None:
         response, tangent = forward_ad.unpack_dual(output)
-        response = _rows(response, images)
-        tangent = None if tangent is None else _rows(tangent, images)
+        tangent = None if tangent is None else _rows(tangent, images, block, response)
+        response = _rows(response, images, block)
         for span in spans(images, response.shape[1], output.device):
             receive(name, response[span], None if tangent is None else tangent[span])
 
@@ -85,7 +95,7 @@ def jvp(
         try:
             with (
                 sdpa_kernel(SDPBackend.MATH),
-                FastRules(),
+                FastRules(reuse=True),
                 recording(observer.model, module_names(layers), reduce),
             ):
                 observer.model(observer.preprocess(stimulus))
@@ -109,7 +119,7 @@ def central(
     images = block.samples * len(block.values)
 
     def reduce(name: str, output: Tensor) -> None:
-        rows = _rows(output, 2 * images)
+        rows = _rows(output, 2 * images, block)
         below, above = rows[:images], rows[images:]
         for span in spans(images, rows.shape[1], output.device):
             # One side stands in for the response; the mean of both would cost another pass.
@@ -134,7 +144,7 @@ def chained(
     samples, edges = block.samples, len(block.values) + 1
 
     def reduce(name: str, output: Tensor) -> None:
-        rows = _rows(output, samples * edges)
+        rows = _rows(output, samples * edges, block)
         for sample in range(samples):
             chain = rows[sample * edges : (sample + 1) * edges]
             for span in spans(edges - 1, rows.shape[1], output.device):

@@ -208,7 +208,9 @@ def _pedestals(prepared: Prepared, sample: int, index: int) -> dict[str, tuple[T
             tangent = torch.zeros_like(response) if tangent is None else tangent
             own[name] = response.clone(), tangent.clone()
 
-        width = present(measurement, way.observer, way.layers, block, estimator).respond(receive)
+        width = present(measurement, way.observer, way.layers, block, estimator).respond(
+            receive, in_order=True
+        )
         dtype = prepared.observer.dtype
         found |= {name: (r.to(dtype), (t / width).to(dtype)) for name, (r, t) in own.items()}
     return found

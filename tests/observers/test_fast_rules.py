@@ -16,7 +16,7 @@ from psychophys.observers.fast_rules import RULES, FastRules
 
 
 def dual(function: Callable[[Tensor], Tensor], x: Tensor, t: Tensor, fast: bool) -> tuple[Tensor, Any]:
-    mode = FastRules() if fast else nullcontext()
+    mode = FastRules(reuse=True) if fast else nullcontext()
     with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), mode:
         return tuple(forward_ad.unpack_dual(function(forward_ad.make_dual(x.clone(), t.clone()))))
 
@@ -65,7 +65,25 @@ RULE_CASES = {
     "relu in place of what is read again": (lambda x: F.relu(x, inplace=True) * 2 + x, (2, 4, 5)),
     "relu6 in place of a view that is read again": (lambda x: F.relu6(x[:, 1:], True).sum() + x, (2, 4, 5)),
     "hardtanh in place of what is read again": (lambda x: F.hardtanh(x, 0.0, 2.5, True) * 2 + x, (2, 4, 5)),
+    "relu in place of a new tensor": (lambda x: F.relu(new(x), inplace=True), (2, 4, 9, 9)),
+    "two in place": (lambda x: F.hardtanh(F.relu(new(x), True), 0.0, 2.0, True), (2, 4, 9, 9)),
+    "in place of what is read again": (lambda x: written(x, lambda y: y, F.relu6), (2, 4, 9, 9)),
+    "in place of what a view was taken of": (lambda x: written(x, lambda y: y[:, 1:], F.relu), (2, 4, 9, 9)),
+    "in place of what another was made of": (lambda x: written(x, lambda y: y - 1, F.relu), (2, 4, 9, 9)),
+    "in place of what zero was added to": (lambda x: written(x, lambda y: y + 0, F.hardtanh), (2, 4, 9, 9)),
 }
+
+
+def new(x: Tensor) -> Tensor:
+    """A tensor that a rule has made."""
+    return F.conv2d(x, weight(4, 4, 3, 3))
+
+
+def written(x: Tensor, other: Callable[[Tensor], Tensor], activation: Callable[..., Tensor]) -> Tensor:
+    """What was made of a new tensor before an activation wrote into it, and after."""
+    y = new(x)
+    z = other(y)
+    return torch.cat([activation(y, inplace=True).flatten(), z.flatten(), y.flatten()])
 
 
 @pytest.mark.parametrize("case", RULE_CASES)

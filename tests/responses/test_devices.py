@@ -1,6 +1,7 @@
 """Measurements on a GPU that is emulated: the CPU's numbers, no tensor left on the host, few waits."""
 
 import itertools
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -23,6 +24,7 @@ from psychophys.measurement.fisher_matrix import _Sums, plan_fisher
 from psychophys.measurement.plan import plan
 from psychophys.noise import pixels
 from psychophys.noise.pixels import quadratic_form
+from psychophys.observers import prepare
 from psychophys.observers.devices import pick_device
 from psychophys.observers.layers import select_layers
 from psychophys.observers.state import random_state
@@ -89,6 +91,8 @@ def assert_same(here: pd.DataFrame, there: pd.DataFrame) -> None:
 
 
 def both(name: str, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    # Weights lie on the CPU as on a device, so that numbers are added up in the same order.
+    monkeypatch.setattr(prepare, "FEWEST_CONVOLUTIONS", sys.maxsize)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         here = measured(name, "cpu", **more)
         with emulated.gpu(monkeypatch):

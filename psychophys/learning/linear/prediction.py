@@ -36,7 +36,7 @@ def projections(measurement: Measurement, statistics: Statistics) -> Array:
     layers = select_layers(observer, ["pixels"]).layers
     count = len(measurement.samples), len(measurement.values)
     whole = slice(0, count[0]), slice(0, count[1])
-    width = present(measurement, observer, layers, whole, ESTIMATORS["jvp"]).respond(receive)
+    width = present(measurement, observer, layers, whole, ESTIMATORS["jvp"]).respond(receive, in_order=True)
     along = (torch.cat(found) / width) @ basis
     return np.asarray((along**2).reshape(*count, -1).mean(dim=0).numpy())
 
