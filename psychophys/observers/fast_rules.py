@@ -8,7 +8,7 @@ The tests compare the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 Rule = Callable[..., Any]
+ATTENTION_CPU, ATTENTION_GPU = 2**21, 2**27
+"""Attention weights at once."""
 
 
 def _is_dual(tensor: Tensor | None) -> bool:
@@ -138,7 +140,75 @@ def _hardtanh(
     return _clamped(own, x, min_val, max_val, inplace)
 
 
+def _layer_norm(
+    _function: Rule,
+    _own: bool,
+    x: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Any:
+    response, tangent = forward_ad.unpack_dual(x)
+    if tangent is None or _is_dual(weight) or _is_dual(bias):
+        return NotImplemented
+    axes = tuple(range(-len(normalized_shape), 0))
+    y, mean, scale = torch.native_layer_norm(response, list(normalized_shape), weight, bias, eps)
+    normal = (response - mean).mul_(scale)
+    # Of a centred and scaled tangent, what goes along 1 and along the response is lost.
+    change = tangent - tangent.mean(dim=axes, keepdim=True)
+    along = (normal * tangent).mean(dim=axes, keepdim=True)
+    change = torch.addcmul(change, normal, along, value=-1).mul_(scale)
+    return forward_ad.make_dual(y, change if weight is None else change.mul_(weight))
+
+
+def _attention(
+    _function: Rule,
+    _own: bool,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """Some queries at a time, so that the weights of all never lie in memory at once."""
+    q, k, v = parts = [forward_ad.unpack_dual(tensor) for tensor in (query, key, value)]
+    odd = dropout_p or is_causal or enable_gqa or _is_dual(attn_mask)
+    odd = odd or (attn_mask is not None and attn_mask.dtype != query.dtype)
+    if odd or any(part.tangent is None for part in parts):
+        return NotImplemented
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    keys, values = k.primal.transpose(-2, -1) * scale, v.primal
+    # Products of two factors change by two products, which are one of longer factors.
+    both_keys = torch.cat([keys, k.tangent.transpose(-2, -1) * scale], dim=-2)
+    both_values = torch.cat([values, v.tangent], dim=-2)
+    both_queries = torch.cat([q.tangent, q.primal], dim=-1)
+    found = []
+    for span in _queries(query, key):
+        similar = q.primal[..., span, :] @ keys
+        if attn_mask is not None:
+            similar = similar + (attn_mask[..., span, :] if attn_mask.shape[-2] > 1 else attn_mask)
+        weights = torch.softmax(similar, dim=-1)
+        change = (both_queries[..., span, :] @ both_keys).mul_(weights)
+        change = torch.addcmul(change, weights, change.sum(dim=-1, keepdim=True), value=-1)
+        found.append((weights @ values, torch.cat([change, weights], dim=-1) @ both_values))
+    return forward_ad.make_dual(*(torch.cat(part, dim=-2) for part in zip(*found, strict=True)))
+
+
+def _queries(query: Tensor, key: Tensor) -> list[slice]:
+    """Consecutive queries whose attention weights are so many numbers at most."""
+    n = query.shape[-2]
+    rows = query.numel() // max(n * query.shape[-1], 1) * key.shape[-2]
+    step = max(1, (ATTENTION_CPU if query.device.type == "cpu" else ATTENTION_GPU) // max(rows, 1))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
 RULES: dict[Any, Rule] = {
+    F.scaled_dot_product_attention: _attention,
+    F.layer_norm: _layer_norm,
     F.conv2d: _convolution,
     F.linear: _linear,
     F.batch_norm: _batch_norm,

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from psychophys.observers import fast_rules
 from psychophys.observers.fast_rules import RULES, FastRules
 
 
@@ -55,6 +56,39 @@ RULE_CASES = {
     ),
     "batch norm plain": (lambda x: F.batch_norm(x, weight(4), weight(4).abs()), (3, 4)),
     "batch norm training": (lambda x: F.batch_norm(x, None, None, training=True), (4, 4, 5, 5)),
+    "layer norm": (lambda x: F.layer_norm(x, (5,), weight(5), weight(5), 1e-3), (2, 4, 5)),
+    "layer norm plain, of two axes": (lambda x: F.layer_norm(x, (4, 5)), (2, 4, 5)),
+    "layer norm of a weight that varies": (lambda x: F.layer_norm(x, (5,), x.mean((0, 1))), (2, 4, 5)),
+    "attention": (lambda x: F.scaled_dot_product_attention(x, 2 * x.sin(), x.cos()), (2, 3, 7, 5)),
+    "attention of one head": (lambda x: F.scaled_dot_product_attention(x, x.flip(1), x * x), (2, 7, 5)),
+    "attention to fewer": (
+        lambda x: F.scaled_dot_product_attention(x, x[:, :, 2:], x[:, :, 2:, :3], scale=0.7),
+        (2, 3, 7, 5),
+    ),
+    "attention with a bias": (
+        lambda x: F.scaled_dot_product_attention(x, x + 1, x, attn_mask=weight(3, 7, 7)),
+        (2, 3, 7, 5),
+    ),
+    "attention with a bias of keys": (
+        lambda x: F.scaled_dot_product_attention(x, x + 1, x, attn_mask=weight(2, 1, 1, 7)),
+        (2, 3, 7, 5),
+    ),
+    "attention with a bias that varies": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x[..., :1] * weight(7)),
+        (2, 3, 7, 5),
+    ),
+    "attention with a mask": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=weight(7, 7) > -1),
+        (2, 3, 7, 5),
+    ),
+    "attention that sees what was before": (
+        lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+        (2, 3, 7, 5),
+    ),
+    "attention of queries that do not vary": (
+        lambda x: F.scaled_dot_product_attention(weight(1, 3, 2, 5).expand(2, 3, 2, 5), x, x),
+        (2, 3, 7, 5),
+    ),
     "relu": (F.relu, (2, 4, 5)),
     "relu in place": (lambda x: F.relu(x, inplace=True), (2, 4, 5)),
     "relu6": (F.relu6, (2, 4, 5)),
@@ -92,6 +126,24 @@ def test_rule_agrees_with_pytorch(case: str) -> None:
     same(function, *shape)
 
 
+def test_attention_is_the_same_for_some_queries_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_rules, "ATTENTION_CPU", 100)  # Two of seven queries.
+    cases = [case for case in RULE_CASES if case.startswith("attention")]
+    assert len(cases) > 5
+    for case in cases:
+        test_rule_agrees_with_pytorch(case)
+
+
+def test_attention_never_holds_the_weights_of_all_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    softmax = torch.softmax
+    monkeypatch.setattr(fast_rules, "ATTENTION_CPU", 2**10)
+    monkeypatch.setattr(torch, "softmax", lambda x, dim: sizes.append(x.numel()) or softmax(x, dim=dim))
+    same(lambda x: F.scaled_dot_product_attention(x, x, x), 1, 2, 64, 4)
+    assert len(sizes) == 8
+    assert max(sizes) <= 2**10
+
+
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "test_vit", "test_convnext"])
 def test_whole_network_agrees_with_pytorch(name: str) -> None:
     torch.manual_seed(0)
@@ -123,7 +175,9 @@ def test_every_rule_is_reached_under_the_name_pytorch_calls_it() -> None:
         torch.nn.Flatten(),
         torch.nn.Linear(144, 2),
     )
+    attending = timm.create_model("test_vit").eval()
     with Watch():
         network.eval()(torch.zeros(1, 3, 8, 8))
+        attending(torch.zeros(1, 3, *attending.patch_embed.img_size))
     # nn.ReLU6 is nn.Hardtanh: networks reach F.relu6 through timm's own module or F.hardtanh.
     assert set(RULES) - seen <= {F.relu6}
