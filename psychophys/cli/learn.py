@@ -14,7 +14,7 @@ from psychophys.cli.options import Device, FileFormat, Force, Quiet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from psychophys.cli.outputs import LearningSink
+    from psychophys.cli.trainings import LearningSink
     from psychophys.learning.experiments import Experiment
     from psychophys.learning.training import Training
 
@@ -149,7 +149,8 @@ def _make_sink(
     force: bool,
 ) -> LearningSink:
     """Where it all goes; half-times of an experiment that has them go beside the thresholds."""
-    from psychophys.cli.outputs import STANDARD_OUTPUT, LearningSink, Sink
+    from psychophys.cli.outputs import STANDARD_OUTPUT, Sink
+    from psychophys.cli.trainings import LearningSink
     from psychophys.learning.experiments import EXPERIMENTS as TABLE
     from psychophys.learning.training import modes_beside
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 from torch import nn
 
 from psychophys.base.errors import PsychophysError, UsageError
@@ -114,16 +114,22 @@ def _with_prior(
         raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
     rows: list[dict[str, Any]] = []
     known: dict[str, Array | None] = {}
+    found: dict[tuple[Any, ...], tuple[Density, dict[str, Density]]] = {}
+
+    def densities(group: pd.DataFrame) -> tuple[Density, dict[str, Density]]:
+        what = tuple(group.iloc[0][["stimulus", "dimension", "unit"]])
+        if what not in found:
+            found[what] = density_for(group, chosen, scale), _others(group, chosen)
+        return found[what]
+
     alike = frame["run_id"].map(lambda run: control_key(results.runs[run])) if pool else frame["run_id"]
     for _, group in frame.groupby([alike, "weights"], sort=False):
-        density = density_for(group, chosen, scale)
+        density, others = densities(group)
         record = results.runs[str(group["run_id"].iloc[0])]
         pixels = _baseline(record, known)
-        rows += _rows(
-            _with_errors(group, record), density, pixels, {"prior": chosen.name}, _others(group, chosen)
-        )
-    found = pd.DataFrame(rows)
-    return found.assign(tested=True) if pool else with_controls(found, results.runs, tested)
+        rows += _rows(_with_errors(group, record), density, pixels, {"prior": chosen.name}, others)
+    table = pd.DataFrame(rows)
+    return table.assign(tested=True) if pool else with_controls(table, results.runs, tested)
 
 
 def _others(group: pd.DataFrame, chosen: Prior) -> dict[str, Density]:
@@ -240,7 +246,7 @@ def _with_errors(rows: pd.DataFrame, record: Mapping[str, Any]) -> pd.DataFrame:
     """Add standard errors of the sensitivities, from the thresholds' intervals; NaN where there are none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         width = np.log(rows["threshold_high"] / rows["threshold_low"])
-    spread = norm.ppf(0.5 + record["measurement"]["confidence"] / 2)
+    spread = ndtri(0.5 + record["measurement"]["confidence"] / 2)
     return rows.assign(error=rows["sensitivity"] * width / (2 * spread))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from psychophys.base.types import Array
 from psychophys.results.indices import cardinal_oblique_ratio
@@ -61,7 +61,7 @@ def interval(numbers: Sequence[float] | Array, confidence: float = CONFIDENCE) -
     """Of the mean, by Student's t; NaN with fewer than two."""
     if len(numbers) < 2:
         return float("nan"), float("nan")
-    half = stats.t.ppf(0.5 + confidence / 2, len(numbers) - 1) * stats.sem(numbers)
+    half = stdtrit(len(numbers) - 1, 0.5 + confidence / 2) * np.std(numbers, ddof=1) / np.sqrt(len(numbers))
     return float(np.mean(numbers) - half), float(np.mean(numbers) + half)
 
 
@@ -213,4 +213,6 @@ def rank_correlation(first: Array, second: Array) -> float:
     """Spearman's; NaN where one does not vary."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
-    return float(stats.spearmanr(first, second).statistic)
+    from scipy.stats import spearmanr  # noqa: PLC0415 - it takes a second to load
+
+    return float(spearmanr(first, second).statistic)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, stdtrit
 
 from psychophys.base.types import Array
 
@@ -61,8 +61,8 @@ def interval(resampled: Array, levels: int, confidence: float) -> tuple[Array, A
         How many samples there were to resample, of the parameter that has the fewest.
     """
     with np.errstate(invalid="ignore"):
-        reach = math.sqrt(levels / (levels - 1)) * stats.t.ppf((1 + confidence) / 2, levels - 1)
-        tail = float(stats.norm.cdf(-reach))
+        reach = math.sqrt(levels / (levels - 1)) * stdtrit(levels - 1, (1 + confidence) / 2)
+        tail = float(ndtr(-reach))
         low, high = np.quantile(resampled, (tail, 1 - tail), axis=0)
     return low, high
 

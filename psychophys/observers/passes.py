@@ -257,7 +257,7 @@ class Passes:
             torch.no_grad(),
             forward_ad.dual_level(),
             sdpa_kernel(SDPBackend.MATH),
-            FastRules(),
+            FastRules(reuse=True),
         ):
             dual = forward_ad.make_dual(self._images(observer, images), self._images(observer, tangents))
             observer.model(observer.preprocess(dual))

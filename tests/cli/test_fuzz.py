@@ -157,6 +157,7 @@ VALUES = {
             "--append",
             "--force",
             "--human",
+            "--pool",
             "--pretrained",
             "--dry-run",
             "--retry-failed",

@@ -371,7 +371,7 @@ def test_a_model_without_pretrained_weights_is_refused() -> None:
     ("options", "parts"),
     [
         ({"weights": "suffled"}, ("'suffled'", "shuffled")),
-        ({"weights": "random", "checkpoint": "w.pth"}, ("random", "w.pth", "exclude")),
+        ({"weights": "random", "checkpoint": "w.pth"}, ("'w.pth'", "not a file")),
         ({"weights": "random", "dtype": "float61"}, ("'float61'", "float64")),
         ({"weights": "random", "dtype": "half"}, ("'half'", "float32, float64")),
         ({"weights": "random", "device": "cpuu"}, ("'cpuu'", "cpu")),

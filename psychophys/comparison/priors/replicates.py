@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from psychophys.base.types import Array
 
 INTERVAL_PERCENT = (2.5, 97.5)
-FARTHEST = float(stats.t.ppf(0.975, 2))
+FARTHEST = float(stdtrit(2, 0.975))
 """How many standard errors a replicate is off at most: an image that makes all of a bin leaves 2 degrees of
 freedom. Replicates without that image have next to no error of their own, and would be off by any number."""
 ORDER = 4
@@ -121,7 +121,7 @@ def _widening(sums: Sums, share: Array) -> Array:
         # Between 1 and n, but for rounding.
         kurtosis = np.clip(np.nan_to_num(n * fourth / squares**2, nan=n), 1, n)
         freedom = 2 * n / (kurtosis - 1)
-    return np.asarray(stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
+    return np.asarray(stdtrit(freedom, 0.975) / ndtri(0.975))
 
 
 def _filled(off: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -54,6 +54,7 @@ class Density:
     period: float | None
     unit: str
     replicates: Array | None = None
+    _known: dict[bytes, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def at(self, values: Array) -> Array:
         """Density at any values, linear between the bins' centres; NaN beyond the bins."""
@@ -63,7 +64,11 @@ class Density:
         """Every replicate at any values, as :meth:`at`: (replicates, n); None without replicates."""
         if self.replicates is None:
             return None
-        return np.stack([self._between(values, replicate) for replicate in self.replicates])
+        # All layers of a network are compared at the same values.
+        asked = np.asarray(values, dtype=float).tobytes()
+        if asked not in self._known:
+            self._known[asked] = np.stack([self._between(values, one) for one in self.replicates])
+        return self._known[asked]
 
     def turned(self, angle: float) -> Density:
         """The density of what is turned by an angle, in ``unit``, with its replicates.
