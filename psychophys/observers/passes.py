@@ -22,6 +22,7 @@ from psychophys.observers.evidence import DOUBLE, NAN, SINGLE, Differences, Pass
 from psychophys.observers.fast_rules import FastRules
 from psychophys.observers.layers import Layer, module_names, recording, seeded
 from psychophys.observers.memory import out_of_memory
+from psychophys.observers.prepare import best_threads
 from psychophys.observers.probes import Probes
 from psychophys.observers.state import has_changed, random_state
 from psychophys.observers.viewer import Viewer
@@ -223,12 +224,12 @@ class Passes:
         source = self._images(self.wide, self.probes.pattern[None]).requires_grad_()
         with self._setting(self.wide, EXACT), torch.enable_grad():
             output = answer(self.wide, layer, source).reshape(-1)
-        along = torch.zeros_like(output) if tangent is None else tangent.to(output)
-        v = torch.randn(along.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-        v = v.to(along) / v.numel() ** 0.5 + along / along.norm().clamp(min=1e-300)
-        pixels = torch.zeros_like(source)
-        if output.requires_grad:
-            (pixels,) = torch.autograd.grad(output, source, v, allow_unused=True, materialize_grads=True)
+            along = torch.zeros_like(output) if tangent is None else tangent.to(output)
+            v = torch.randn(along.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+            v = v.to(along) / v.numel() ** 0.5 + along / along.norm().clamp(min=1e-300)
+            pixels = torch.zeros_like(source)
+            if output.requires_grad:
+                (pixels,) = torch.autograd.grad(output, source, v, allow_unused=True, materialize_grads=True)
         forward, reverse = float(v @ along), float((pixels[0] * self.probes.direction.to(pixels)).sum())
         largest = max(abs(forward), abs(reverse))
         return abs(forward - reverse) / largest if largest > 0 else 0.0
@@ -284,11 +285,11 @@ class Passes:
     @staticmethod
     @contextmanager
     def _setting(observer: Viewer, arithmetic: Arithmetic) -> Iterator[None]:
-        """Let tensors that a network makes be of its type."""
+        """Let tensors that a network makes be of its type, and threads be few where they would wait."""
         before = torch.get_default_dtype()
         try:
             torch.set_default_dtype(observer.dtype)
-            with computing(arithmetic):
+            with computing(arithmetic), best_threads(observer.model, observer.device, observer.dtype):
                 yield
         finally:
             torch.set_default_dtype(before)

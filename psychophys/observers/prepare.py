@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ _OVERRIDES = ("train", "eval", "to", "_apply", "float", "double")
 """Methods of modules by which a network could change what it computes when it is prepared."""
 LEAST_TOLERANCE, EPS_TOLERANCE = 1e-3, 30.0
 """Of the output's norm, and of the spacing of the coarser numbers at 1: what preparing may change."""
+MANY_GROUPS = 4
 FEWEST_CONVOLUTIONS = 8
 """With fewer there is little to gain."""
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -110,7 +112,7 @@ def prepare(
     _prepare(model, device, dtype)
     if before is None:
         return model
-    after = _answer(shared(model), image.to(device))
+    after = _answer(shared(model), image.to(device), times=1)
     allowed = max(LEAST_TOLERANCE, EPS_TOLERANCE * coarse) * before.norm()
     if after is None:  # No function any more, or none that runs: the contract says so.
         return model
@@ -134,16 +136,16 @@ def with_channels_last(model: nn.Module, image: Tensor) -> nn.Module:
     image
         What the network is shown before and after, (1, C, H, W).
     """
-    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d) and "weight" in m._parameters]
-    if image.device.type != "cpu" or image.dtype != torch.float32 or len(convolutions) < FEWEST_CONVOLUTIONS:
+    few = sum(1 for _ in _convolutions(model)) < FEWEST_CONVOLUTIONS
+    if image.device.type != "cpu" or image.dtype != torch.float32 or few:
         return model
     before = _answer(shared(model), image)
     if before is None:
         return model
-    _lay_out(convolutions, torch.channels_last)
-    after = _answer(shared(model), image)
+    lay_out(model, torch.channels_last)
+    after = _answer(shared(model), image, times=1)
     if after is None or after.shape != before.shape or _unlike(after, before):
-        _lay_out(convolutions, torch.contiguous_format)
+        lay_out(model, torch.contiguous_format)
     return model
 
 
@@ -151,23 +153,48 @@ def _unlike(after: Tensor, before: Tensor) -> bool:
     return not bool((after - before).norm() <= LEAST_TOLERANCE * before.norm())
 
 
-def _lay_out(convolutions: Sequence[nn.Conv2d], memory_format: torch.memory_format) -> None:
-    for module in convolutions:
+def lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
+    """Lay the weights of a network's convolutions out in memory, in place."""
+    for module in _convolutions(model):
         module.weight.data = module.weight.data.contiguous(memory_format=memory_format)
 
 
-def _answer(model: nn.Module, image: Tensor) -> Tensor | None:
-    """The network's output, if it is a function of the image that runs here."""
+def _convolutions(model: nn.Module) -> Iterator[nn.Conv2d]:
+    """Those with a weight of their own, and none that a hook computes."""
+    return (m for m in model.modules() if isinstance(m, nn.Conv2d) and "weight" in m._parameters)
+
+
+def _answer(model: nn.Module, image: Tensor, times: int = 2) -> Tensor | None:
+    """The network's output, if it is a function of the image that runs here: the same so many times."""
     kinds = [t.dtype for t in _tensors(model) if _is_real(t)]
     image = image.to(kinds[0] if kinds else image.dtype)
     try:
-        with torch.no_grad(), torch.random.fork_rng():
-            first, again = (first_tensor(model(image.clone())) for _ in range(2))
+        with torch.no_grad(), torch.random.fork_rng(), best_threads(model, image.device, image.dtype):
+            found = [first_tensor(model(image.clone())) for _ in range(times)]
     except Exception:  # The measurement says what is wrong with it.
         return None
-    if first is None or again is None or not torch.equal(first, again):
+    first = found[0]
+    if first is None or any(other is None or not torch.equal(first, other) for other in found):
         return None
     return first.detach().cpu().double()
+
+
+@contextmanager
+def best_threads(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Compute with one thread where several would wait for each other most of the time.
+
+    On a CPU all threads meet after each group of a convolution in float64.
+    """
+    before = torch.get_num_threads()
+    grouped = (isinstance(m, nn.Conv2d) and m.groups >= MANY_GROUPS for m in model.modules())
+    few = device.type == "cpu" and dtype == torch.float64 and any(grouped)
+    try:
+        if few:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if few:
+            torch.set_num_threads(before)
 
 
 def _prepare(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:

@@ -15,7 +15,14 @@ from psychophys.base.errors import ModelError, UsageError, unknown
 from psychophys.observers.arithmetic import ARITHMETIC, Arithmetic, computing
 from psychophys.observers.common_noise import with_common_noise
 from psychophys.observers.devices import DTYPES, check_numbers
-from psychophys.observers.prepare import copied, prepare, refuse_unmeasurable, shared, with_channels_last
+from psychophys.observers.prepare import (
+    copied,
+    lay_out,
+    prepare,
+    refuse_unmeasurable,
+    shared,
+    with_channels_last,
+)
 
 
 class Viewer:
@@ -98,7 +105,9 @@ class Viewer:
         wide._mean, wide._std = wide._per_channel(self.mean), wide._per_channel(self.std)
         shown = wide.preprocess(torch.zeros(1, 3, *self.input_size, dtype=wide.dtype, device=wide.device))
         with computing():
-            wide.model = prepare(copied(self.unused, self.name), wide.device, wide.dtype, shown, self.name)
+            own = copied(self.unused, self.name)
+            lay_out(own, torch.contiguous_format)  # A CPU's convolutions in float64 are thrice as fast so.
+            wide.model = prepare(own, wide.device, wide.dtype, shown, self.name)
         wide.unused = shared(wide.model)
         return wide
 
