@@ -32,6 +32,7 @@ FEW_SAMPLES_ERROR = 0.05
 FEWEST_OF_A_CURVE = 5
 """Orientations from which somebody may expect a ratio."""
 _AXES = (("cardinal", CARDINAL_DEG), ("oblique", OBLIQUE_DEG))
+_NUMBERS = ("value", "threshold", "sensitivity", "retained_information", "criterion_dprime")
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
 LAYER = ["run_id", "layer"]
 
@@ -69,57 +70,73 @@ def summarize(results: Results) -> pd.DataFrame:
         ``<index>_high`` (NaN with one nuisance sample); ``retained_information`` (mean, input noise).
     """
     frame = results.to_pandas()
-    rows = []
-    for (run_id, layer), group in frame.groupby(LAYER, sort=False):
-        intervals = results.runs.get(str(run_id), {}).get("indices", {}).get(str(layer), {})
-        rows.append(_layer_row(group, intervals))
-    return pd.DataFrame(rows)
+    number = frame.groupby(LAYER, sort=False).ngroup().to_numpy()
+    frame = frame.iloc[np.argsort(number, kind="stable")]
+    counts = np.bincount(number)
+    starts = np.cumsum(counts) - counts
+    first = frame.iloc[starts].reset_index(drop=True)
+    columns = {name: frame[name].to_numpy(dtype=float) for name in _NUMBERS}
+    # Layers that were measured at the same values are summarised together: a zoo has tens of thousands.
+    alike: dict[tuple[str, bytes], list[int]] = {}
+    for place, (start, count) in enumerate(zip(starts, counts, strict=True)):
+        values = columns["value"][start : start + count].tobytes()
+        alike.setdefault((str(first["dimension"].iloc[place]), values), []).append(place)
+    parts = []
+    for (dimension, _), places in alike.items():
+        rows = starts[places][:, None] + np.arange(counts[places[0]])
+        found = _summaries(dimension, {name: column[rows] for name, column in columns.items()})
+        parts.append(pd.DataFrame(found, index=places))
+    table = first[[*RUN, "layer", "n_features", "estimator", "status"]].join(pd.concat(parts))
+    return _with_intervals(table, results.runs)
 
 
-def _layer_row(group: pd.DataFrame, intervals: Mapping[str, Sequence[float]]) -> dict[str, object]:
-    first = group.iloc[0]
-    value = group["value"].to_numpy(dtype=float)
-    limit = group["threshold"].to_numpy(dtype=float)
-    sensitivity = group["sensitivity"].to_numpy(dtype=float)
-    row: dict[str, object] = {
-        name: first[name] for name in (*RUN, "layer", "n_features", "estimator", "status")
+def _summaries(dimension: str, columns: Mapping[str, Array]) -> dict[str, Array]:
+    """Of layers that were measured at the same values: columns of shape (layers, values) to (layers,)."""
+    value, limit, sensitivity = columns["value"][0], columns["threshold"], columns["sensitivity"]
+    found = {
+        "mean_threshold": limit.mean(axis=1),
+        "retained_information": pd.DataFrame(columns["retained_information"]).mean(axis=1).to_numpy(),
     }
-    row["mean_threshold"] = _mean(limit)
-    row["retained_information"] = group["retained_information"].astype(float).mean()
-    if first["dimension"] == "orientation":
-        row["cardinal_threshold"] = _axes_threshold(group, CARDINAL_DEG)
-        row["oblique_threshold"] = _axes_threshold(group, OBLIQUE_DEG)
+    if dimension == "orientation":
+        for name, axes in _AXES:
+            found[f"{name}_threshold"] = _axes_threshold(columns, axes)
     for index in INDICES.values():
-        if index.applies(str(first["dimension"])):
-            row[index.name] = float(index.compute(value, sensitivity))
-            row[f"{index.name}_low"], row[f"{index.name}_high"] = intervals.get(index.name, (np.nan, np.nan))
-    finite = np.isfinite(sensitivity).any()
-    best = int(np.nanargmax(sensitivity)) if finite else 0
-    worst = int(np.nanargmin(sensitivity)) if finite else 0
-    row["best_value"], row["worst_value"] = (value[best], value[worst]) if finite else (np.nan, np.nan)
-    row["best_worst_ratio"] = _ratio(float(sensitivity[best]), float(sensitivity[worst]))
-    return row
+        if index.applies(dimension):
+            found[index.name] = np.asarray(index.compute(value, sensitivity), dtype=float)
+            found |= dict.fromkeys((f"{index.name}_low", f"{index.name}_high"), np.full(len(limit), np.nan))
+    finite, rows = np.isfinite(sensitivity).any(axis=1), np.arange(len(sensitivity))
+    best = np.where(np.isnan(sensitivity), -np.inf, sensitivity).argmax(axis=1)
+    worst = np.where(np.isnan(sensitivity), np.inf, sensitivity).argmin(axis=1)
+    found["best_value"], found["worst_value"] = (np.where(finite, value[at], np.nan) for at in (best, worst))
+    most, least = (np.where(finite, sensitivity[rows, at], np.nan) for at in (best, worst))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found["best_worst_ratio"] = np.where(least > 0, most / least, np.nan)
+    return found
 
 
-def _axes_threshold(group: pd.DataFrame, axes_deg: Sequence[float]) -> float:
-    columns = (group[name].to_numpy(dtype=float) for name in ("value", "threshold", "sensitivity"))
-    value, limit, sensitivity = columns
+def _with_intervals(table: pd.DataFrame, runs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Fill in the intervals of indices that the provenance holds."""
+    ends: dict[str, dict[int, float]] = {}
+    for row, run_id, layer in zip(table.index, table["run_id"], table["layer"], strict=True):
+        own = runs.get(str(run_id), {}).get("indices", {}).get(str(layer), {})
+        for name, (low, high) in own.items():
+            ends.setdefault(f"{name}_low", {})[row] = low
+            ends.setdefault(f"{name}_high", {})[row] = high
+    known = {name: pd.Series(column, dtype=float) for name, column in ends.items() if name in table}
+    return table.assign(**{name: table[name].fillna(column) for name, column in known.items()})
+
+
+def _axes_threshold(columns: Mapping[str, Array], axes_deg: Sequence[float]) -> Array:
+    """Mean threshold at the axes that are known: (layers,)."""
+    value, limit, sensitivity = columns["value"][0], columns["threshold"], columns["sensitivity"]
     found = []
     for axis in axes_deg:
         if (measured := is_at(value, axis)).any():
-            found.append(_mean(limit[measured]))
+            found.append(limit[:, measured].mean(axis=1))
         elif (guessed := at_axis(value, sensitivity, axis)) is not None:
             with np.errstate(divide="ignore"):
-                found.append(float(group["criterion_dprime"].iloc[0] / guessed))
-    return _mean(np.array(found))
-
-
-def _mean(values: Array) -> float:
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator > 0 else float("nan")
+                found.append(columns["criterion_dprime"][:, 0] / guessed)
+    return np.mean(found, axis=0) if found else np.full(len(limit), np.nan)
 
 
 def rank(results: Results, sort: str | None = None, top: int | None = None) -> pd.DataFrame:
@@ -141,24 +158,32 @@ def rank(results: Results, sort: str | None = None, top: int | None = None) -> p
     orders = {index.name: index for index in RANKINGS}
     if sort is not None and sort not in orders:
         raise unknown("index", sort, orders)
-    frame = pd.DataFrame([_run_row(group) for _, group in summarize(results).groupby("run_id", sort=False)])
+    frame = _run_rows(summarize(results))
     index = orders[sort or ("ratio" if frame["ratio"].notna().any() else "threshold_last")]
     ordered = frame.sort_values(index.name, ascending=index.ascending, kind="stable", na_position="last")
     return ordered.reset_index(drop=True).head(len(ordered) if top is None else top)
 
 
-def _run_row(group: pd.DataFrame) -> dict[str, object]:
-    first, last = group.iloc[0], group.iloc[-1]
-    row: dict[str, object] = {name: first[name] for name in (*RUN, "estimator")}
-    row["layers"], row["last_layer"] = len(group), last["layer"]
-    nothing = pd.Series(np.nan, index=group.index)
-    ratios = group.get("cardinal_oblique_ratio", nothing)
-    row["ratio_layer"] = group["layer"].iloc[int(np.nanargmax(ratios))] if ratios.notna().any() else None
-    row["ratio"], row["ratio_last"] = ratios.max(), ratios.iloc[-1]
-    row["threshold_last"] = last["mean_threshold"]
-    row["threshold_best"] = group["mean_threshold"].min()
-    row["anisotropy"] = last["anisotropy"]
-    return row
+def _run_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each run, of a row for each of its layers in their order."""
+    if "cardinal_oblique_ratio" not in table:
+        table = table.assign(cardinal_oblique_ratio=np.nan)
+    groups = table.groupby("run_id", sort=False)
+    first, last = (table.drop_duplicates("run_id", keep=end).set_index("run_id") for end in ("first", "last"))
+    ratios = groups["cardinal_oblique_ratio"]
+    known = table[table["cardinal_oblique_ratio"].notna()]
+    top = known.loc[known.groupby("run_id", sort=False)["cardinal_oblique_ratio"].idxmax()]
+    frame = first[[*RUN[1:], "estimator"]].assign(
+        layers=groups.size(),
+        last_layer=last["layer"],
+        ratio_layer=top.set_index("run_id")["layer"],
+        ratio=ratios.max(),
+        ratio_last=last["cardinal_oblique_ratio"],
+        threshold_last=last["mean_threshold"],
+        threshold_best=groups["mean_threshold"].min(),
+        anisotropy=last["anisotropy"],
+    )
+    return frame.reset_index()
 
 
 def development(results: Results, steps: int = 6) -> list[tuple[str, pd.DataFrame]]:

@@ -217,9 +217,17 @@ class RunTable(Table):
         tables = [cls.schema.empty_table()]
         for index, part in enumerate(every):
             column = part.table.column(cls.identifier)
-            kept = [run for run in column.unique().to_pylist() if newest[run] == index]
-            tables.append(part.table.filter(pc.is_in(column, pa.array(kept, pa.string()))))
+            held = column.unique().to_pylist()
+            kept = [run for run in held if newest[run] == index]
+            rows = part.table
+            if len(kept) < len(held):
+                rows = rows.filter(pc.is_in(column, pa.array(kept, pa.string())))
+            tables.append(rows)
         return cls(pa.concat_tables(tables), runs)
+
+
+MANY_ROWS = 100_000
+"""In a file that is worth several threads."""
 
 
 @contextmanager
@@ -236,7 +244,7 @@ def opened(path: Path, kind: Kind, *, in_folder: bool = False) -> Iterator[tuple
     try:
         # Not through a dataset: that would add columns for directories named like key=value.
         with pq.ParquetFile(path) as file:
-            table = file.read()
+            table = file.read(use_threads=file.metadata.num_rows > MANY_ROWS)
         yield table, dict(json.loads((table.schema.metadata or {})[kind.key]))
     except UNREADABLE as error:
         raise refusal(path, kind, type(error).__name__, in_folder=in_folder) from error
