@@ -13,14 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.results.fisher_matrices import FisherResults
+from psychophys.results.ranking import RANKINGS, rank
 from psychophys.results.summary import (
     LAYER,
-    RANKINGS,
     cautions,
     conclusions,
     development,
     missed_axes,
-    rank,
     run_name,
     summarize,
 )

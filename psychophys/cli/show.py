@@ -44,7 +44,7 @@ def show(
     from psychophys.cli.display import print_failures, print_ranking, wide_console
     from psychophys.cli.inputs import read_rows
     from psychophys.comparison.table import FILE_OF_TEST
-    from psychophys.results.summary import rank
+    from psychophys.results.ranking import rank
     from psychophys.results.thresholds import MEASURED
     from psychophys.sweeps.store import read_failures
 

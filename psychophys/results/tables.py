@@ -80,7 +80,7 @@ class Table:
         cls.schema = pa.schema([(column.name, column.type) for column in cls.columns])
 
     def __init__(self, table: pa.Table, meta: Mapping[str, Any]) -> None:
-        self.table = table.select(self.schema.names).cast(self.schema)
+        self.table = self._cast(table)
         self.meta = dict(meta)
 
     def __len__(self) -> int:
@@ -135,6 +135,13 @@ class Table:
     def _with_columns(cls, table: pa.Table, lacking: Iterable[str]) -> pa.Table:
         for name in lacking:
             table = table.append_column(name, pa.nulls(len(table), cls.schema.field(name).type))
+        return cls._cast(table)
+
+    @classmethod
+    def _cast(cls, table: pa.Table) -> pa.Table:
+        """The columns of this kind of table, in its types; as it is, where that is so."""
+        if table.schema.equals(cls.schema):
+            return table.replace_schema_metadata(None)
         return table.select(cls.schema.names).cast(cls.schema)
 
 
@@ -243,7 +250,8 @@ def opened(path: Path, kind: Kind, *, in_folder: bool = False) -> Iterator[tuple
         raise UsageError(f"{str(path)!r} is not a file", f"Give a Parquet file written by `{kind.command}`.")
     try:
         # Not through a dataset: that would add columns for directories named like key=value.
-        with pq.ParquetFile(path) as file:
+        # Small files are read as a whole by the system anyway: to ask for their parts ahead takes longer.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             table = file.read(use_threads=file.metadata.num_rows > MANY_ROWS)
         yield table, dict(json.loads((table.schema.metadata or {})[kind.key]))
     except UNREADABLE as error:

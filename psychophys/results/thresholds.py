@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from psychophys.base.errors import UsageError
@@ -92,8 +90,7 @@ def read(path: str | Path) -> Results:
             raise UsageError(
                 f"directory {str(path)!r} holds no results", "Name a directory written by `psychophys sweep`."
             )
-        with ThreadPoolExecutor() as pool:
-            return concat(pool.map(partial(Results.read, in_folder=True), files))
+        return concat(Results.read(file, in_folder=True) for file in files)
     if not path.is_file():
         raise UsageError(
             f"{str(path)!r} is not a file",
