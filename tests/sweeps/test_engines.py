@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from psychophys.observers.imports import import_modules
 from psychophys.observers.names import Job
 from psychophys.results.thresholds import concat, read
 from psychophys.stimuli import get_stimulus
-from psychophys.sweeps.engines import Engine, Processes, Ray, Serial
+from psychophys.sweeps.engines import Engine, Processes, Ray, Serial, processes
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.sweep import Sweep
 from psychophys.sweeps.tasks import Outcome, Task
@@ -193,6 +194,76 @@ def test_a_stimulus_that_cannot_be_sent_is_named() -> None:
 def test_impossible_limits_are_refused(make: object, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         make()  # type: ignore[operator]
+
+
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models for which a new worker is started from now on."""
+    seen: list[str] = []
+    start = processes._start
+
+    def counted(context: Any, task: Task, slot: str, threads: int) -> Any:
+        seen.append(task.job.model)
+        return start(context, task, slot, threads)
+
+    monkeypatch.setattr(processes, "_start", counted)
+    return seen
+
+
+def plain(model: str, seed: int = 0, **more: Any) -> Task:
+    return Task(plan(values=2, parameters={"phase": 1}, **more), Job(model, "random", seed), "cpu")
+
+
+def test_a_worker_goes_on_with_the_next_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = started(monkeypatch)
+    tasks = [plain("test_resnet"), plain("test_vit"), plain("test_resnet", 1)]
+    found = list(Processes(1, "cpu").run(tasks))
+    assert seen == ["test_resnet"]
+    alone = [next(iter(Serial().run([one]))) for one in tasks]
+    for outcome, expected in zip(found, alone, strict=True):
+        assert outcome.results is not None
+        assert expected.results is not None
+        assert outcome.results.identifiers == expected.results.identifiers
+        ours, theirs = (o.results.to_pandas()["sensitivity"] for o in (outcome, expected))
+        assert ours.to_numpy() == pytest.approx(theirs.to_numpy(), rel=1e-4)
+
+
+def test_after_a_failure_or_many_tasks_there_is_a_new_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = started(monkeypatch)
+    bad = plain("test_resnet", layers=["no_such_layer"])
+    found = list(Processes(1, "cpu").run([plain("test_vit"), bad, plain("test_resnet")]))
+    assert [outcome.error is None for outcome in found] == [True, False, True]
+    assert seen == ["test_vit", "test_resnet"]
+    seen.clear()
+    monkeypatch.setattr(processes, "MOST_TASKS", 2)
+    list(Processes(1, "cpu").run([plain("test_resnet", seed) for seed in range(5)]))
+    assert len(seen) == 3
+
+
+def test_modules_of_ones_own_have_a_worker_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = started(monkeypatch)
+    list(Processes(1, "cpu").run([task("odd_fine"), task("odd_loud")]))
+    assert seen == ["odd_fine", "odd_loud"]
+
+
+def test_a_worker_that_died_while_it_waited_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = started(monkeypatch)
+    engine = Processes(1, "cpu")
+    workers = []
+    take = processes._Worker.take
+
+    def watched(self: Any, one: Task, payload: bytes) -> None:
+        workers.append(self)
+        take(self, one, payload)
+
+    monkeypatch.setattr(processes._Worker, "take", watched)
+    run = engine.run(iter([plain("test_resnet"), plain("test_vit")]))
+    assert next(run).error is None
+    workers[0].process.kill()
+    workers[0].process.join()
+    assert [outcome.error for outcome in run] == [None]
+    assert seen == ["test_resnet", "test_vit"]
 
 
 def test_jobs_share_the_threads() -> None:

@@ -1,4 +1,4 @@
-"""A process of its own for every measurement: a crash, however hard, costs one model."""
+"""Measurements in processes of their own: a crash, however hard, costs one model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,10 +20,13 @@ import torch
 
 from psychophys.base.errors import MeasurementError
 from psychophys.observers.devices import pick_device
+from psychophys.observers.memory import release_everything
 from psychophys.sweeps.engines.base import TaskProgress, check_limits, pack, unpack_and_attempt
 from psychophys.sweeps.tasks import Outcome, Task
 
 LOG_BYTES = 4000
+MOST_TASKS = 50
+"""Of one worker, before a new one takes its place."""
 LONGEST_WAIT = 3600.0
 """Seconds: the system counts them in milliseconds of 32 bits."""
 
@@ -31,10 +34,22 @@ LONGEST_WAIT = 3600.0
 @dataclass
 class _Worker:
     process: Any
-    task: Task
+    connection: Connection
     slot: str
-    started: float
     log: Path
+    task: Task
+    started: float = 0.0
+    tasks: int = 0
+
+    def take(self, task: Task, payload: bytes) -> None:
+        """Begin a measurement."""
+        self.task, self.started, self.tasks = task, time.monotonic(), self.tasks + 1
+        self.connection.send((task.imports, payload))
+
+    def may_take(self, task: Task) -> bool:
+        """Whether it is as good as a new one: modules of somebody's own may leave anything behind."""
+        known = not self.task.imports and not task.imports
+        return known and self.tasks < MOST_TASKS and self.process.is_alive()
 
 
 class Processes:
@@ -52,8 +67,9 @@ class Processes:
     Notes
     -----
     Where the system can fork, workers are forked from a server process that has imported PyTorch and
-    timm and done nothing else, so that only the first pays for the imports. A script that uses this
-    class needs the usual ``if __name__ == "__main__":``.
+    timm and done nothing else, so that only the first pays for the imports. A worker goes on with the next
+    model, until one fails, or ``MOST_TASKS`` are through; with modules of one's own each has a new one. A
+    script that uses this class needs the usual ``if __name__ == "__main__":``.
     """
 
     def __init__(self, jobs: int | None = None, device: str = "auto", timeout: float | None = None) -> None:
@@ -72,24 +88,45 @@ class Processes:
         context = _context()
         free = list(reversed(self.slots))
         running: dict[Connection, _Worker] = {}
+        idle: list[_Worker] = []
         try:
             while True:
                 while free and (task := next(waiting, None)) is not None:
-                    connection, worker = _start(context, replace(task, device=free.pop()), task, self.threads)
-                    running[connection] = worker
+                    worker = self._hand_over(context, task, free.pop(), idle)
+                    running[worker.connection] = worker
                 if not running:
                     return
-                for outcome in self._collect(running, progress):
-                    free.append(outcome[0])
-                    yield outcome[1]
+                for worker, outcome in self._collect(running, progress):
+                    del running[worker.connection]
+                    free.append(worker.slot)
+                    if outcome.error is None:
+                        idle.append(worker)
+                    else:
+                        _end(worker)
+                    yield outcome
         finally:
-            for connection, worker in running.items():
-                _end(connection, worker)
+            for worker in (*running.values(), *idle):
+                _end(worker)
+
+    def _hand_over(self, context: Any, task: Task, slot: str, idle: list[_Worker]) -> _Worker:
+        """Begin a task in a worker that waits in the slot, or in a new one."""
+        payload = pack(replace(task, device=slot))
+        worker = next((one for one in idle if one.slot == slot), None)
+        if worker is not None:
+            idle.remove(worker)
+            if worker.may_take(task):
+                with suppress(OSError):  # It may have ended this moment.
+                    worker.take(task, payload)
+                    return worker
+            _end(worker)
+        worker = _start(context, task, slot, self.threads)
+        worker.take(task, payload)
+        return worker
 
     def _collect(
         self, running: dict[Connection, _Worker], progress: TaskProgress | None
-    ) -> Iterator[tuple[str, Outcome]]:
-        """Wait for news and yield the slot and outcome of every worker that is through."""
+    ) -> Iterator[tuple[_Worker, Outcome]]:
+        """Wait for news and yield every worker that is through, and its outcome."""
         for ready in wait(list(running), timeout=self._patience(running)):
             assert isinstance(ready, Connection)
             worker = running[ready]
@@ -98,19 +135,13 @@ class Processes:
             except Exception:  # Whatever a worker sends, or fails to.
                 news = _obituary(worker)
             if isinstance(news, Outcome):
-                del running[ready]
-                _end(ready, worker)
-                yield worker.slot, replace(news, task=worker.task)
+                yield worker, replace(news, task=worker.task)
             elif progress is not None:
                 progress(worker.task, *news)
         if self.timeout is not None:
-            for connection, worker in list(running.items()):
-                seconds = time.monotonic() - worker.started
-                if seconds > self.timeout:
-                    del running[connection]
-                    outcome = _failure(worker, f"took longer than {self.timeout:g} s")
-                    _end(connection, worker)
-                    yield worker.slot, outcome
+            for worker in list(running.values()):
+                if time.monotonic() - worker.started > self.timeout:
+                    yield worker, _failure(worker, f"took longer than {self.timeout:g} s")
 
     def _patience(self, running: dict[Connection, _Worker]) -> float | None:
         if self.timeout is None:
@@ -128,17 +159,15 @@ def _context() -> Any:
     return context
 
 
-def _start(context: Any, sent: Task, task: Task, threads: int) -> tuple[Connection, _Worker]:
-    payload = pack(sent)
+def _start(context: Any, task: Task, slot: str, threads: int) -> _Worker:
     descriptor, log = tempfile.mkstemp(prefix="psychophys-", suffix=".log")
     os.close(descriptor)
-    ours, theirs = context.Pipe(duplex=False)
-    arguments = (theirs, sent.imports, payload, threads, log)
-    process = context.Process(target=_work, args=arguments, daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, threads, log), daemon=True)
     with _uninterrupted():
         process.start()
     theirs.close()
-    return ours, _Worker(process, task, sent.device, time.monotonic(), Path(log))
+    return _Worker(process, ours, slot, Path(log), task)
 
 
 @contextmanager
@@ -161,13 +190,13 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(caught)
 
 
-def _end(connection: Connection, worker: _Worker) -> None:
+def _end(worker: _Worker) -> None:
     """Leave nothing of a worker behind, whether it is through or not."""
+    worker.connection.close()
     worker.process.join(0.2)
     worker.process.kill()
     worker.process.join()
     worker.process.close()
-    connection.close()
     worker.log.unlink(missing_ok=True)
 
 
@@ -192,8 +221,8 @@ def _failure(worker: _Worker, why: str) -> Outcome:
     return Outcome(worker.task, None, error, time.monotonic() - worker.started, log)
 
 
-def _work(connection: Connection, imports: tuple[str, ...], payload: bytes, threads: int, log: str) -> None:
-    """What a worker does: one measurement."""
+def _work(connection: Connection, threads: int, log: str) -> None:
+    """What a worker does: one measurement after the other, until there is no more."""
     # Ctrl-C is for the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -202,11 +231,15 @@ def _work(connection: Connection, imports: tuple[str, ...], payload: bytes, thre
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     faulthandler.enable(2)
-    outcome = unpack_and_attempt(
-        imports, payload, threads, lambda done, total: connection.send((done, total))
-    )
-    connection.send(outcome)
-    connection.close()
+    with suppress(EOFError, OSError):
+        while True:
+            imports, payload = connection.recv()
+            os.ftruncate(1, 0)
+            os.lseek(1, 0, os.SEEK_SET)
+            outcome = unpack_and_attempt(imports, payload, threads, lambda *done: connection.send(done))
+            connection.send(outcome)
+            del outcome
+            release_everything()
 
 
 def _end_with_parent() -> None:
