@@ -26,8 +26,9 @@ def conclusions(comparison: pd.DataFrame) -> list[str]:
     layers at once. Turns of the curve, cardinal peaks of any kind and other priors are named beside.
     """
     said: list[str] = []
+    pooled = bool((comparison["networks"] > 1).any())
     for rows in single_runs(comparison):
-        said += _of_run(rows)
+        said += _of_run(rows, pooled=pooled)
     controls = comparison[~comparison["tested"]].groupby(ALIKE, sort=False)
     said += [_of_controls(rows) for _, rows in controls]
     return list(dict.fromkeys(said))
@@ -78,7 +79,7 @@ def kinds_of(rows: pd.DataFrame) -> list[str]:
     return [k for k in CONTROLS if f"{k}_n" in rows and layers_of(rows)[f"{k}_n"].notna().any()]
 
 
-def _of_run(rows: pd.DataFrame) -> list[str]:
+def _of_run(rows: pd.DataFrame, *, pooled: bool) -> list[str]:
     first, layers = rows.iloc[0], layers_of(rows)
     who, what = run_name(first), _beside(rows)
     known = layers[layers["r"].notna()]
@@ -95,7 +96,7 @@ def _of_run(rows: pd.DataFrame) -> list[str]:
         return [_of_several(known, who, what)]
     kinds = kinds_of(rows)
     if not kinds:
-        return [f"{who}: {_highest(known, what)}{_pixels(rows)}.", _no_control(first)]
+        return [f"{who}: {_highest(known, what)}{_pixels(rows)}.", *([] if pooled else [_no_control(first)])]
     return [line for kind in kinds for line in _against(rows, known, kind, who, what)]
 
 
