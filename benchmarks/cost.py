@@ -3,22 +3,27 @@
     python benchmarks/cost.py [--models NAME ...] [--device cpu] [--repeats 7] [-o cost.csv]
 
 For each model and estimator, all default layers are measured for gabors of 36 orientations and
-8 phases. The plain pass shows the same images, already drawn, in batches of the same size. Plain
-and measured runs alternate; the ratio is that of the medians. Memory is the peak of the process
-(CPU) or of the allocator (CUDA) during a run, each in a process of its own.
+8 phases (--phases). The plain pass shows the same images, already drawn, in batches of the same size
+and the same arithmetic: in the network as timm makes it (plain), as the observer lays out its weights,
+and as a frozen graph with folded norms. Plain and measured runs alternate; the ratios are those of the
+medians. Memory is the peak of the process (CPU) or of the allocator (CUDA) during a run, each in a
+process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import multiprocessing
 import platform
 import resource
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +33,11 @@ import torch
 from psychophys import Observer, load_observer, plan, run
 from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH
 from psychophys.measurement.blocks import render_block
+from psychophys.observers.arithmetic import computing
 from psychophys.observers.devices import pick_device
 from psychophys.observers.memory import keep_freed_memory
 from psychophys.observers.names import DEFAULT_MODEL
+from psychophys.observers.prepare import lay_out
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 ESTIMATORS = ("jvp", "central", "chained")
@@ -52,20 +59,18 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def time_model(model: str, device: str, repeats: int, batch: int | None) -> list[dict[str, Any]]:
+def time_model(model: str, device: str, repeats: int, batch: int | None, phases: int) -> list[dict[str, Any]]:
     observer = load(model, device)
     size = batch or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
-    plans = {name: plan(estimator=name) for name in ESTIMATORS}
+    plans = {name: plan(estimator=name, parameters={"phase": phases}) for name in ESTIMATORS}
     spec = plans["jvp"]
     values = torch.tensor(spec.values, dtype=observer.dtype, device=observer.device)
     images = torch.cat([render_block(spec, observer, [sample], values[None]) for sample in spec.samples])
 
-    @torch.inference_mode()
-    def plain() -> None:
-        for part in images.split(size):
-            observer.model(observer.preprocess(part))
-
-    works: dict[str, Callable[[], object]] = {"plain": plain}
+    works: dict[str, Callable[[], object]] = {
+        name: partial(show, observer, network, images.split(size))
+        for name, network in plain_networks(observer, images[:size]).items()
+    }
     for name, measurement in plans.items():
         works[name] = lambda m=measurement: run(m, observer, batch_size=size)
     seconds: dict[str, list[float]] = {name: [] for name in works}
@@ -75,6 +80,7 @@ def time_model(model: str, device: str, repeats: int, batch: int | None) -> list
         for name, work in works.items():
             seconds[name].append(timed(work, observer.device))
     medians = {name: statistics.median(times) for name, times in seconds.items()}
+    fastest = min(medians[name] for name in works if name not in ESTIMATORS)
     return [
         {
             "model": model,
@@ -83,9 +89,32 @@ def time_model(model: str, device: str, repeats: int, batch: int | None) -> list
             "batch": size,
             "ms_per_image": round(1e3 * medians[name] / len(images), 3),
             "ratio": round(medians[name] / medians["plain"], 2),
+            "ratio_to_fastest": round(medians[name] / fastest, 2),
         }
         for name in works
     ]
+
+
+def plain_networks(observer: Observer, images: torch.Tensor) -> dict[str, Callable[[torch.Tensor], object]]:
+    """The network as timm makes it, as the observer lays it out, and as a frozen graph with folded norms."""
+    eager = copy.deepcopy(observer.model)
+    lay_out(eager, torch.contiguous_format)
+    found: dict[str, Callable[[torch.Tensor], object]] = {"plain": eager, "plain_as_measured": observer.model}
+    with torch.no_grad(), contextlib.suppress(Exception):  # Not every network can be traced.
+        traced = torch.jit.freeze(torch.jit.trace(eager, observer.preprocess(images)))
+        frozen = torch.jit.optimize_for_inference(traced)
+        frozen(observer.preprocess(images))
+        found["plain_frozen"] = frozen
+    return found
+
+
+@torch.inference_mode()
+def show(
+    observer: Observer, network: Callable[[torch.Tensor], object], batches: Sequence[torch.Tensor]
+) -> None:
+    with computing(observer.arithmetic):
+        for part in batches:
+            network(observer.preprocess(part))
 
 
 def device_name(device: torch.device) -> str:
@@ -133,18 +162,23 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--phases", type=int, default=8)
+    parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     times = pd.DataFrame(
         row
         for model in options.models
-        for row in time_model(model, options.device, options.repeats, options.batch_size)
+        for row in time_model(model, options.device, options.repeats, options.batch_size, options.phases)
     )
     print(times.to_string(index=False))
+    if options.output:
+        times.to_csv(options.output, index=False)
+    if options.no_memory:
+        return
     memory = pd.DataFrame(row for model in options.models for row in memory_model(model, options.device))
     print(memory.to_string(index=False))
     if options.output:
-        times.to_csv(options.output, index=False)
         memory.to_csv(options.output.with_stem(options.output.stem + "_memory"), index=False)
 
 
