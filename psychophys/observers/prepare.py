@@ -112,11 +112,11 @@ def prepare(
     _prepare(model, device, dtype)
     if before is None:
         return model
-    after = _answer(shared(model), image.to(device), times=1)
-    allowed = max(LEAST_TOLERANCE, EPS_TOLERANCE * coarse) * before.norm()
-    if after is None:  # No function any more, or none that runs: the contract says so.
-        return model
-    if after.shape != before.shape or not (after - before).norm() <= allowed:
+    allowed = max(LEAST_TOLERANCE, EPS_TOLERANCE * coarse)
+    if _unlike(_answer(shared(model), image.to(device), times=1), before, allowed):
+        after = _answer(shared(model), image.to(device))
+        if after is None:  # No function any more, or none that runs: the contract says so.
+            return model
         raise ModelError(
             f"{name} computes something else once it is cast to {str(dtype).removeprefix('torch.')} and in "
             "evaluation mode",
@@ -143,14 +143,15 @@ def with_channels_last(model: nn.Module, image: Tensor) -> nn.Module:
     if before is None:
         return model
     lay_out(model, torch.channels_last)
-    after = _answer(shared(model), image, times=1)
-    if after is None or after.shape != before.shape or _unlike(after, before):
+    if _unlike(_answer(shared(model), image, times=1), before, LEAST_TOLERANCE):
         lay_out(model, torch.contiguous_format)
     return model
 
 
-def _unlike(after: Tensor, before: Tensor) -> bool:
-    return not bool((after - before).norm() <= LEAST_TOLERANCE * before.norm())
+def _unlike(after: Tensor | None, before: Tensor, tolerance: float) -> bool:
+    if after is None or after.shape != before.shape:
+        return True
+    return not bool((after - before).norm() <= tolerance * before.norm())
 
 
 def lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
