@@ -58,7 +58,7 @@ def sweep(
 ) -> None:
     """Measure many models into one directory; begun again, it goes on where it was.
 
-    Each model has a process of its own, so that one that crashes costs one model. Exit code 3: the
+    Models are measured in processes of their own: one that crashes costs one model. Exit code 3: the
     sweep is through, and some models failed.
 
     \b
