@@ -15,7 +15,12 @@ from torch import nn
 
 from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.base.types import Array
-from psychophys.comparison.correlation import FEWEST_VALUES, compare_with_prior, correlation
+from psychophys.comparison.correlation import (
+    FEWEST_VALUES,
+    compare_with_prior,
+    correlation,
+    geometric_mean,
+)
 from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
 from psychophys.comparison.priors import PRIORS, Density, Prior, load_prior
 from psychophys.comparison.priors.table import statistic_for
@@ -226,15 +231,10 @@ def _coding(
     every, sensitivity, errors = (column.reshape(runs.max() + 1, -1) for column in columns)
     values, pixels = every[0], None if pixels is None else pixels[order[: every.shape[1]]]
     found = compare_with_prior(sensitivity, values, density, pixels, errors=errors, fewest=fewest)
-    mean = np.exp(_log(sensitivity).mean(axis=0)) if len(sensitivity) > 1 else sensitivity[0]
+    mean = geometric_mean(sensitivity)
     return asdict(found) | {
         f"r with {name}": _correlation_at(mean, other.at(values)) for name, other in others.items()
     }
-
-
-def _log(values: Array) -> Array:
-    """NaN for what is not over 0."""
-    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _correlation_at(sensitivity: Array, density: Array) -> float:

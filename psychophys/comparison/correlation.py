@@ -134,12 +134,17 @@ def compare_with_prior(
 
 def _mean_curve(curves: Array, errors: Array | None) -> tuple[Array, Array | None]:
     """Geometric mean of networks' curves, (K, n), and its standard errors."""
+    mean = geometric_mean(curves)
+    if errors is None or len(curves) == 1:
+        return mean, None if errors is None else errors[0]
+    return mean, mean * np.sqrt(((errors / curves) ** 2).sum(axis=0)) / len(curves)
+
+
+def geometric_mean(curves: Array) -> Array:
+    """Of several networks, (K, n); NaN where one is not over 0. One is its own mean."""
     if len(curves) == 1:
-        return curves[0], None if errors is None else errors[0]
-    mean = np.exp(np.log(curves).mean(axis=0))
-    return mean, None if errors is None else mean * np.sqrt(((errors / curves) ** 2).sum(axis=0)) / len(
-        curves
-    )
+        return np.asarray(curves[0], dtype=float)
+    return np.asarray(np.exp(np.log(np.where(curves > 0, curves, np.nan)).mean(axis=0)), dtype=float)
 
 
 def _half_of_samples(s: Array, errors: Array | None, p: Array) -> float:
