@@ -14,8 +14,8 @@ import pytest
 from psychophys.cli import main
 
 
-def call_inside(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    """Exit code, standard output and standard error, as of a process; without the network."""
+def call_inside(*words: str | Path, cwd: Path, offline: bool = True) -> subprocess.CompletedProcess[bytes]:
+    """Exit code, standard output and standard error, as of a process; usually without the network."""
     arguments = ["psychophys", *map(str, words)]
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
     err = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
@@ -23,7 +23,7 @@ def call_inside(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[by
     patch = pytest.MonkeyPatch()
     patch.chdir(cwd)
     patch.setattr(sys, "argv", arguments)
-    patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
     try:
         with (
             contextlib.redirect_stdout(out),

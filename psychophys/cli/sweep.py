@@ -55,6 +55,13 @@ def sweep(
         str | None, typer.Option(help="Of a Ray cluster; auto finds it. Default: one on this machine.")
     ] = None,
     cpus: Annotated[int, typer.Option(help="CPUs for each measurement (ray).")] = 1,
+    prefetch: Annotated[
+        int, typer.Option(metavar="N", help="Download the weights of the next N models meanwhile.")
+    ] = 2,
+    cache_limit: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Of downloaded weights, as 50GB: used ones are removed beyond it."),
+    ] = None,
 ) -> None:
     """Measure many models into one directory; begun again, it goes on where it was.
 
@@ -67,8 +74,10 @@ def sweep(
       psychophys sweep 'resnet*' --pretrained --weights pretrained,random,shuffled
       psychophys sweep --models-file zoo.txt --shard $SLURM_ARRAY_TASK_ID/8
       psychophys sweep 'convnext*' --engine ray --address auto
+      psychophys sweep '*' --pretrained --prefetch 8 --cache-limit 200GB -o zoo
     """
     from psychophys.cli.tables.sweeps import print_forecast, print_plan, print_tasks
+    from psychophys.cli.values import parse_bytes
     from psychophys.observers.imports import import_modules
     from psychophys.observers.names import find_models, read_names
     from psychophys.sweeps.store import Store
@@ -81,7 +90,9 @@ def sweep(
         raise UsageError("no model is named", "Write `psychophys sweep 'resnet*'`, or give --models-file.")
     models = find_models(filters, pretrained=pretrained, exclude=exclude or [])
     tasks, left_out = _plan(models, asked)
-    planned = Sweep(tasks if shard is None else take_shard(tasks, shard), Store(output), retry_failed)
+    part = tasks if shard is None else take_shard(tasks, shard)
+    limit = None if cache_limit is None else parse_bytes(cache_limit)
+    planned = Sweep(part, Store(output), retry_failed, prefetch, limit)
     if not dry_run:
         _run(planned, left_out, asked, chosen)
         return

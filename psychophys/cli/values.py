@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from psychophys.base.errors import UsageError
@@ -65,3 +67,12 @@ def parse_share(text: str) -> float:
         return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         raise UsageError(f"{text!r} is not a share", "Write 5% or 0.05.") from None
+
+
+def parse_bytes(text: str) -> int:
+    """``50GB``, ``1.5 TB``, ``800MiB``: a size of memory or disk."""
+    written = re.fullmatch(r"\s*(\d+\.?\d*)\s*([kMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    if written is None:
+        raise UsageError(f"size {text!r} is not a number of bytes", "Write 50GB, 800MB or 2TiB.")
+    number, unit, binary = written.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))

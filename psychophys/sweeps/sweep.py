@@ -11,6 +11,7 @@ from enum import Enum
 from psychophys.base.errors import UsageError
 from psychophys.sweeps.engines import Engine
 from psychophys.sweeps.engines.base import TaskProgress
+from psychophys.sweeps.fetching import Fetcher, check_fetching
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.tasks import Outcome, Task
 
@@ -36,6 +37,8 @@ class Sweep:
         Of results and failures.
     retry_failed
         Whether tasks that failed earlier are to be done again.
+    prefetch, cache_limit_bytes
+        See :class:`psychophys.sweeps.fetching.Fetcher`.
 
     Attributes
     ----------
@@ -46,9 +49,12 @@ class Sweep:
     tasks: Sequence[Task]
     store: Store
     retry_failed: bool = False
+    prefetch: int = 0
+    cache_limit_bytes: int | None = None
     states: dict[str, State] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_fetching(self.prefetch, self.cache_limit_bytes)
         self.tasks = list({task.key: task for task in self.tasks}.values())
         self.states = {task.key: self._look(task) for task in self.tasks}
 
@@ -79,28 +85,36 @@ class Sweep:
         directory is making is left to it.
         """
         self.store.prepare()
-        outcomes = engine.run(self._claimed(), progress)
-        try:
-            for outcome in outcomes:
-                self.store.write(outcome)
-                self.store.release(outcome.task)
-                self.states[outcome.task.key] = State.DONE if outcome.results is not None else State.FAILED
-                yield outcome
-        finally:
-            getattr(outcomes, "close", lambda: None)()
-            self.store.close()
+        with Fetcher(self.to_do, self.prefetch, self.cache_limit_bytes, self.store.fetched) as fetcher:
+            outcomes = engine.run(self._claimed(fetcher), progress)
+            try:
+                for outcome in outcomes:
+                    self._keep(outcome)
+                    fetcher.end(outcome.task)
+                    yield outcome
+            finally:
+                getattr(outcomes, "close", lambda: None)()
+                self.store.close()
 
-    def _claimed(self) -> Iterator[Task]:
+    def _keep(self, outcome: Outcome) -> None:
+        self.store.write(outcome)
+        self.store.release(outcome.task)
+        self.states[outcome.task.key] = State.DONE if outcome.results is not None else State.FAILED
+
+    def _claimed(self, fetcher: Fetcher) -> Iterator[Task]:
         for task in self.to_do:
             if not self.store.claim(task):
                 self.states[task.key] = State.ELSEWHERE
+                fetcher.end(task)
                 continue
             # Another sweep may have come to its end with it since this one was planned.
             self.states[task.key] = self._look(task)
             if self.states[task.key] is State.TO_DO:
+                fetcher.begin(task)
                 yield task
             else:
                 self.store.release(task)
+                fetcher.end(task)
 
 
 def take_shard(tasks: Sequence[Task], shard: str) -> list[Task]:

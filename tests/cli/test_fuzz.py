@@ -180,6 +180,8 @@ VALUES = {
     "--shard": f"1/1 1/2 2/2 3/9 | '' / 0/1 2/1 1/0 1 -1/2 a/b 1/2/3 LONG/1 1/LONG {JUNK}",
     "--engine": f"serial processes | ray '' {JUNK}",
     "--jobs": f"1 2 | 0 -1 {NOT_INTEGER}",
+    "--prefetch": "0 2 99 | -1 x",
+    "--cache-limit": "1kB 50GB 2TiB | '' 0 -1 lots 1e9",
     "--timeout": "0.1 1e308 inf | '' 0 -1 nan x",
     "--address": f"| '' auto {JUNK}",
     "--cpus": f"1 | 0 -1 2 HUGE {NOT_INTEGER}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import multiprocessing
 import os
 import signal
@@ -231,6 +232,7 @@ def _work(connection: Connection, threads: int, log: str) -> None:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     faulthandler.enable(2)
+    gc.freeze()  # What was imported need not be searched for garbage after each network.
     with suppress(EOFError, OSError):
         while True:
             imports, payload = connection.recv()

@@ -1,0 +1,124 @@
+"""The model hub and its cache here: whose weights it has, how large others are, getting and removing them.
+
+The cache is Hugging Face's own, and so are its locks: a measurement waits for what is being fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import timm
+import torch
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
+from psychophys.observers.learned import is_learned
+from psychophys.observers.names import has_pretrained, is_embedded, is_source
+
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+"""In the order in which timm looks for them."""
+
+
+def repository(model: str) -> str | None:
+    """Where the hub has a model's pretrained weights, as ``OWNER/NAME`` or ``OWNER/NAME@REVISION``.
+
+    None for what comes from elsewhere: the embedded network, ``local-dir:``, trained ones, and the few tags
+    of timm that have an address of their own.
+    """
+    if is_embedded(model) or is_learned(model) or model.startswith("local-dir:"):
+        return None
+    if is_source(model):
+        return model.partition(":")[2]
+    cfg = timm.get_pretrained_cfg(model)
+    return (cfg.hf_hub_id or None) if cfg is not None else None
+
+
+def is_here(model: str) -> bool:
+    """Whether a model's weights need no download."""
+    name = repository(model)
+    if name is not None:
+        repo, revision = _split(name)
+        return any(
+            isinstance(try_to_load_from_cache(repo, file, revision=revision), str) for file in _WEIGHT_FILES
+        )
+    if is_embedded(model) or is_source(model) or not has_pretrained(model):
+        return True
+    cfg = timm.get_pretrained_cfg(model)
+    address = Path(cfg.url).name if cfg is not None and cfg.url else ""
+    return bool(address) and Path(torch.hub.get_dir(), "checkpoints", address).is_file()
+
+
+def remote_bytes(name: str) -> int:
+    """What the weights of a repository will take; 0 where there are none, or the hub does not say.
+
+    Raises
+    ------
+    Exception
+        Whatever the hub's client raises, such as for a repository that is not there.
+    """
+    repo, revision = _split(name)
+    for file in _WEIGHT_FILES:
+        with suppress(EntryNotFoundError):
+            return get_hf_file_metadata(hf_hub_url(repo, file, revision=revision)).size or 0
+    return 0
+
+
+def fetch(name: str) -> None:
+    """Bring the weights of a repository into the cache; nothing is done where they are there.
+
+    Raises
+    ------
+    Exception
+        Whatever the hub's client raises.
+    """
+    disable_progress_bars()
+    repo, revision = _split(name)
+    with suppress(EntryNotFoundError):
+        hf_hub_download(repo, "config.json", revision=revision)
+    for file in _WEIGHT_FILES:
+        with suppress(EntryNotFoundError):
+            hf_hub_download(repo, file, revision=revision)
+            return
+
+
+def cached_bytes(name: str) -> int:
+    """What a repository takes of this machine's disk, unfinished downloads included."""
+    return sum(_sizes(_folder(name)))
+
+
+def remove(name: str) -> None:
+    """Take a repository out of the cache."""
+    folder = _folder(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.parent / ".locks" / folder.name, ignore_errors=True)
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    repo, _, revision = name.partition("@")
+    return repo, revision or None
+
+
+def _folder(name: str) -> Path:
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=_split(name)[0], repo_type="model"))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for place, _, names in os.walk(folder):  # Which passes over folders that are removed meanwhile.
+        for name in names:
+            with suppress(OSError):
+                found = os.lstat(Path(place, name))
+                if stat.S_ISREG(found.st_mode):
+                    yield found.st_size
