@@ -18,6 +18,8 @@ from psychophys.responses.estimators import Estimator, get_estimator
 from psychophys.responses.single import NoForwardDerivativeError
 
 CPU_BATCH, GPU_BATCH = 8, 64
+_held: dict[tuple[object, ...], int] = {}
+"""The batches of networks for which memory has ended in this process: they are not tried larger again."""
 
 
 def accumulate(
@@ -34,12 +36,12 @@ def accumulate(
         shown = present(measurement, observer, layers, block, estimator)
         sums.put(block, measurement.noise.method.block(setting, shown))
 
-    return sums, run_blocks(measurement, observer.device, measure_block, batch_size, progress)
+    return sums, run_blocks(measurement, observer, measure_block, batch_size, progress)
 
 
 def run_blocks(
     measurement: Measurement,
-    device: torch.device,
+    observer: Observer,
     measure_block: Callable[[Span, Estimator], None],
     batch_size: int | None = None,
     progress: Progress | None = None,
@@ -54,7 +56,10 @@ def run_blocks(
     """
     check_batch(batch_size)
     estimator = measurement.estimator
-    size = largest = batch_size or usual_batch(device)
+    device = observer.device
+    key = observer.name, observer.input_size, observer.dtype, device, estimator.name, dimensions
+    largest = batch_size or usual_batch(device)
+    size = min(largest, _held.get(key, largest))
     n_samples, n_values = len(measurement.samples), len(measurement.values)
     total = n_samples * n_values
     done = 0
@@ -75,6 +80,7 @@ def run_blocks(
             continue
         if not held:
             size //= 2
+            _held[key] = size
             release_freed_memory(device)
             continue
         done += (block[0].stop - block[0].start) * (block[1].stop - block[1].start)

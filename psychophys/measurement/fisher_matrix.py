@@ -229,7 +229,7 @@ def _gather(
         own = replace(joint, measurement=way.of(joint.measurement), finer=way.finer)
         sums = _Sums(own, way.observer, way.layers)
         estimator = run_blocks(
-            own.measurement, way.observer.device, sums.add, batch_size, advance, len(joint.dimensions)
+            own.measurement, way.observer, sums.add, batch_size, advance, len(joint.dimensions)
         )
         kept |= {layer.name: sums for layer in way.layers}
         used |= {layer.name: estimator.name for layer in way.layers}

@@ -279,10 +279,11 @@ class Hungry(Affine):
 
     def __init__(self, fits: int) -> None:
         super().__init__()
-        self.fits = fits
+        self.fits, self.refused = fits, 0
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) > self.fits:
+            self.refused += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return super().forward(x)
 
@@ -291,10 +292,17 @@ class Hungry(Affine):
 def test_batch_is_halved_until_it_fits(affine: Observer, estimator: str) -> None:
     hungry = Hungry(4)
     hungry.load_state_dict(affine.model.state_dict())
-    observer = Observer(hungry, input_size=(16, 16), dtype="float64", **PLAIN)
+    observer = Observer(hungry, input_size=(16, 16), dtype="float64", name=f"hungry {estimator}", **PLAIN)
     shared = {"values": 6, "parameters": {"phase": 2, "frequency": 3.0}, "estimator": estimator}
+    wanted = psychophys.measure(affine, **shared).to_pandas()["sensitivity"]
     ours = psychophys.measure(observer, batch_size=32, **shared).to_pandas()
-    assert np.allclose(ours["sensitivity"], psychophys.measure(affine, **shared).to_pandas()["sensitivity"])
+    assert np.allclose(ours["sensitivity"], wanted)
+    assert observer.model.refused > 0  # type: ignore[union-attr, operator]
+    observer.model.refused = 0  # type: ignore[assignment]
+    again = psychophys.measure(observer, batch_size=32, **shared).to_pandas()
+    # What has fitted once is known: nothing larger is tried.
+    assert observer.model.refused == 0
+    assert np.allclose(again["sensitivity"], wanted)
 
 
 def test_no_room_for_one_image_is_said() -> None:

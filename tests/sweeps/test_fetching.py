@@ -76,7 +76,7 @@ def here() -> set[str]:
 
 
 def weights_bytes(served: LocalHub, *names: str) -> int:
-    return sum((served.folders[name] / "model.safetensors").stat().st_size for name in names)
+    return sum(map(served.size, names))
 
 
 def test_what_the_hub_and_the_cache_know_of_a_model(served: LocalHub) -> None:
