@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from psychophys.base.types import Array
-from psychophys.comparison.intervals import slope_interval
+from psychophys.comparison.intervals import NORMAL_975, slope_interval
 from psychophys.comparison.priors import Density
 
 FEWEST_VALUES = 6
@@ -21,7 +21,6 @@ FLAT = 1e-3
 TURNS = 180
 """Positions on a ring to which a curve is turned: more than values, so that no p is out of reach."""
 TIED = 1e-9
-NORMAL_975 = 1.959964
 HALF_TURN_DEG = 180.0
 """Period of orientation, whose cardinal peaks repeat after half of it."""
 

@@ -22,6 +22,8 @@ from psychophys.base.types import Array
 
 FEWEST_VALUES = 6
 LEVEL = 0.95
+NORMAL_975 = 1.959964
+"""Quantile of the standard normal: half of a 95 % interval, in standard errors."""
 _TERMS = np.arange(1, 81)
 """Of the Fourier series of a distribution: the share is right to 0.002, with one harmonic alone to 0.01."""
 _GRID = np.sinh(np.linspace(-8, 8, 33))

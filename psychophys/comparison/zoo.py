@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from psychophys.base.types import Array
+from psychophys.comparison.intervals import NORMAL_975
 from psychophys.comparison.verdict import kinds_of, layers_of, passing, single_runs
 from psychophys.observers.names import CONTROLS
 from psychophys.results.summary import run_name
@@ -15,7 +16,6 @@ from psychophys.results.summary import run_name
 DEPTH = 0.75
 """Where in a network models are compared: chosen beforehand, so that no layer is picked for what it shows."""
 FEWEST_MODELS = 3
-STANDARD_NORMAL_975 = 1.96
 _NAMED = ("run_id", "model", "weights", "stimulus", "dimension", "layer", "layer_depth")
 
 
@@ -95,7 +95,7 @@ def over_models(ranking: pd.DataFrame) -> Overall | None:
         return None
     every = ranking[["q", "q_low", "q_high"]].to_numpy(dtype=float)
     q, low, high = every[np.isfinite(every).all(axis=1)].T
-    variances = ((high - low) / (2 * STANDARD_NORMAL_975)) ** 2
+    variances = ((high - low) / (2 * NORMAL_975)) ** 2
     if len(q) < FEWEST_MODELS or not (variances > 0).all():
         return None
     return _random_effects(q, variances)
