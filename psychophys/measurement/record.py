@@ -80,6 +80,8 @@ def about(measurement: Measurement, observer: Observer, layer: Layer, identifier
         "seed": observer.seed,
         "checkpoint": observer.checkpoint,
         "step": observer.step,
+        "n_parameters": observer.n_parameters,
+        "license": observer.license,
         "layer": layer.name,
         "layer_index": layer.index,
         "layer_depth": layer.depth,
