@@ -67,6 +67,18 @@ def number(value: float) -> str:
     return "-" if not np.isfinite(value) else f"{value:.3g}"
 
 
+def large(count: float) -> str:
+    """A count in three digits or so, as 11.7 M; a dash where there is none."""
+    if pd.isna(count):
+        return "-"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        # What rounds to 1000 of a unit is one of the next.
+        if count >= 0.9995 * size:
+            scaled = count / size
+            return f"{scaled:.{0 if scaled >= 99.95 else 1}f} {unit}"
+    return f"{count:.0f}"
+
+
 MANY_RUNS = 6
 DOUBTFUL = 0.02
 """Error of a sensitivity by rounding that is worth a line."""
@@ -125,7 +137,8 @@ def print_ranking(
     """One line a run, best first."""
     ranked = rank(results, sort, top)
     oriented = ranked["ratio"].notna().any()
-    usual = ("ratio", "ratio_last", "threshold_last") if oriented else ("threshold_last", "anisotropy")
+    usual = ["ratio", "ratio_last", "threshold_last"] if oriented else ["threshold_last", "anisotropy"]
+    usual += ["parameters"] if ranked["parameters"].notna().any() else []
     indices = [ranking.name for ranking in RANKINGS if ranking.name in (*usual, sort)]
     telling = ("seed", "checkpoint", "stimulus", "dimension")
     several = [name for name in telling if len(ranked[name].unique()) > 1]
@@ -137,13 +150,17 @@ def print_ranking(
         table.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(ranked.to_dict("records"), start=1):
         words = [str(row[name]) for name in ("model", "weights", *several, "layers")]
-        table.add_row(str(place), *words, *(number(row[name]) for name in indices))
+        table.add_row(str(place), *words, *(_cell(name, row[name]) for name in indices))
     console.print(table)
     for ranking in RANKINGS:
         if ranking.name in indices:
             say(console, f"{ranking.name}: {ranking.meaning}")
     runs = results.to_pandas().groupby("run_id", sort=False)
     say(console, *filter(None, dict.fromkeys(missed_axes(run) for _, run in runs)))
+
+
+def _cell(index: str, value: float) -> str:
+    return large(value) if index == "parameters" else number(value)
 
 
 def print_development(console: Console, results: Results) -> None:

@@ -38,7 +38,10 @@ def sweep(
         "results"
     ),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, how long and how much to download.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be done, how long it takes (as past runs did) and the download."
+        ),
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
     shard: Annotated[

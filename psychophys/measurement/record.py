@@ -80,6 +80,8 @@ def about(measurement: Measurement, observer: Observer, layer: Layer, identifier
         "seed": observer.seed,
         "checkpoint": observer.checkpoint,
         "step": observer.step,
+        "n_parameters": observer.n_parameters,
+        "license": observer.license,
         "layer": layer.name,
         "layer_index": layer.index,
         "layer_depth": layer.depth,
@@ -96,9 +98,6 @@ def provenance(
     measurement: Measurement, observer: Observer, selection: Selection, seconds: float
 ) -> dict[str, Any]:
     """All that is needed to make a measurement again."""
-    device = str(observer.device)
-    if observer.device.type == "cuda":
-        device += f" ({torch.cuda.get_device_name(observer.device)})"
     return {
         "model": observer.name,
         "weights": observer.weights,
@@ -114,15 +113,25 @@ def provenance(
         "images": _own_images(measurement.stimulus),
         **({"unusable_images": measurement.stimulus.unusable} if measurement.stimulus.unusable else {}),
         "skipped_layers": selection.skipped,
-        "device": device,
+        "device": name_device(observer.device),
         "dtype": str(observer.dtype).removeprefix("torch."),
         "arithmetic": observer.arithmetic.name,
         "noise_seed": observer.noise_seed,
-        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": name_machine(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "seconds": round(seconds, 3),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def name_device(device: torch.device) -> str:
+    """A device in words, a GPU with its name."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def name_machine() -> str:
+    """The machine in words: system, processor and threads."""
+    return f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
 
 
 def _own_images(stimulus: Stimulus) -> list[str]:

@@ -24,6 +24,9 @@ from psychophys.observers.prepare import (
     with_channels_last,
 )
 
+_LICENSED = ("pretrained", "shuffled")
+"""Weights that are those of a model's configuration."""
+
 
 class Viewer:
     """A network with its preprocessing, ready to be shown images: see :class:`psychophys.Observer`."""
@@ -75,6 +78,7 @@ class Viewer:
         """What was found out about it: its layers, and what the contract found of them."""
         _refuse_non_finite(model, self.name)
         self.sha256 = hash_weights(model)
+        self.n_parameters = sum(parameter.numel() for parameter in model.parameters())
         if not list(model.children()):
             model = nn.Sequential(model)
         image = torch.rand(1, 3, *self.input_size, generator=torch.Generator().manual_seed(0))
@@ -87,6 +91,18 @@ class Viewer:
             self.model = with_channels_last(made, shown.to(self.device))
         self.unused = shared(self.model)
         """The network as it is before it has seen anything."""
+
+    @property
+    def license(self) -> str | None:
+        """Of the weights, as timm or the model's own configuration names it; None where it is not known.
+
+        Weights that are drawn, from a checkpoint or given are not those that the configuration is of.
+        """
+        if self.checkpoint is not None or self.weights not in _LICENSED:
+            return None
+        # The embedded weights' package states none in its metadata; its licence file and timm name the same.
+        stated = self.pretrained_cfg.get("license")
+        return stated if isinstance(stated, str) and stated not in ("", "unknown") else None
 
     def _numbers(self, what: str, values: Sequence[float]) -> tuple[float, ...]:
         numbers = tuple(values) if isinstance(values, Sequence) else (values,)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psychophys.base.types import Array
 from psychophys.results.fisher_algebra import correlations, hardest_change, pairs, symmetric
 from psychophys.results.kinds import KINDS
-from psychophys.results.shared_columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS
+from psychophys.results.shared_columns import ADDED_COLUMNS, ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
@@ -58,7 +58,8 @@ class FisherResults(RunTable):
 
     columns = COLUMNS
     kind = KINDS["fisher"]
-    version = 1
+    version = 2
+    older: ClassVar[Mapping[int, tuple[str, ...]]] = {1: ADDED_COLUMNS}
 
 
 @dataclass(frozen=True)

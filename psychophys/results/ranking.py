@@ -27,6 +27,7 @@ RANKINGS = (
     Ranking("threshold_last", "mean threshold of the last layer", True),
     Ranking("threshold_best", "mean threshold of the layer that discriminates most finely", True),
     Ranking("anisotropy", "s.d. over mean of sensitivity, over the values, in the last layer", False),
+    Ranking("parameters", "of the network, fewest first", True),
 )
 
 
@@ -43,8 +44,8 @@ def rank(results: Results, sort: str | None = None, top: int | None = None) -> p
     Returns
     -------
     DataFrame
-        What was measured, ``layers`` (how many), ``last_layer``, ``ratio_layer`` (where ``ratio`` is
-        reached), and every index; runs without the index come last.
+        What was measured, ``license`` of the weights, ``layers`` (how many), ``last_layer``,
+        ``ratio_layer`` (where ``ratio`` is reached), and every index; runs without the index come last.
     """
     orders = {index.name: index for index in RANKINGS}
     if sort is not None and sort not in orders:
@@ -64,7 +65,8 @@ def _run_rows(table: pd.DataFrame) -> pd.DataFrame:
     ratios = groups["cardinal_oblique_ratio"]
     known = table[table["cardinal_oblique_ratio"].notna()]
     top = known.loc[known.groupby("run_id", sort=False)["cardinal_oblique_ratio"].idxmax()]
-    frame = first[[*RUN[1:], "estimator"]].assign(
+    frame = first[[*RUN[1:], "license", "estimator"]].assign(
+        parameters=first["n_parameters"],
         layers=groups.size(),
         last_layer=last["layer"],
         ratio_layer=top.set_index("run_id")["layer"],

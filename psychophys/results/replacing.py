@@ -85,6 +85,9 @@ def _rows_alone(path: Path, table: type[Any]) -> Any:
             rows = pa.Table.from_pylist([json.loads(line) for line in lines])
         else:
             rows = pa_csv.read_csv(path, convert_options=pa_csv.ConvertOptions(column_types=types))
-        return table(rows, {}) if rows.schema.names == table.schema.names else None
+        for lacking in ((), *table.older.values()):
+            if rows.schema.names == [name for name in types if name not in lacking]:
+                return table(table.with_columns(rows, lacking), {})
     except UNREADABLE:
-        return None
+        pass
+    return None

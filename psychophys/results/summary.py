@@ -32,6 +32,8 @@ FEWEST_OF_A_CURVE = 5
 """Orientations from which somebody may expect a ratio."""
 _AXES = (("cardinal", CARDINAL_DEG), ("oblique", OBLIQUE_DEG))
 _NUMBERS = ("value", "threshold", "sensitivity", "retained_information", "criterion_dprime")
+NETWORK = ["n_parameters", "license"]
+"""Of a run's network: empty in files of earlier versions."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension", "unit"]
 LAYER = ["run_id", "layer"]
 
@@ -42,8 +44,8 @@ def summarize(results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``run_id, model, weights, seed, checkpoint, step, stimulus, dimension, unit, layer, n_features,
-        estimator, status``;
+        ``run_id, model, weights, seed, checkpoint, step, stimulus, dimension, unit, n_parameters, license,
+        layer, n_features, estimator, status``;
         ``mean_threshold`` over the values; for orientation ``cardinal_threshold`` and
         ``oblique_threshold``; for every dimension ``best_value``, ``worst_value`` (smallest and largest
         threshold) and ``best_worst_ratio`` of their sensitivities; every index of
@@ -67,7 +69,10 @@ def summarize(results: Results) -> pd.DataFrame:
         rows = starts[places][:, None] + np.arange(counts[places[0]])
         found = _summaries(dimension, {name: column[rows] for name, column in columns.items()})
         parts.append(pd.DataFrame(found, index=places))
-    table = first[[*RUN, "layer", "n_features", "estimator", "status"]].join(pd.concat(parts))
+    # A column of integers that are missing in places is one of floats in pandas.
+    first["n_parameters"] = first["n_parameters"].astype("Int64")
+    named = [*RUN, *NETWORK, "layer", "n_features", "estimator", "status"]
+    table = first[named].join(pd.concat(parts))
     return _with_intervals(table, results.runs)
 
 

@@ -125,14 +125,15 @@ class Table:
         with opened(path, cls.kind, in_folder=in_folder) as (table, meta):
             version = meta.pop("schema_version")
             if version == cls.version or version in cls.older:
-                return cls._with_columns(table, cls.older.get(version, ())), meta
+                return cls.with_columns(table, cls.older.get(version, ())), meta
         raise UsageError(
             f"{str(path)!r} is of table version {version}; this psychophys reads version {cls.version}",
             "Make it again, or use the psychophys that wrote it.",
         )
 
     @classmethod
-    def _with_columns(cls, table: pa.Table, lacking: Iterable[str]) -> pa.Table:
+    def with_columns(cls, table: pa.Table, lacking: Iterable[str]) -> pa.Table:
+        """A table of an older version as one of this: the columns that it lacks are empty."""
         for name in lacking:
             table = table.append_column(name, pa.nulls(len(table), cls.schema.field(name).type))
         return cls._cast(table)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from psychophys.base.errors import UsageError
 from psychophys.results.kinds import KINDS
-from psychophys.results.shared_columns import ESTIMATOR_COLUMN, LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
+from psychophys.results.shared_columns import (
+    ADDED_COLUMNS,
+    ESTIMATOR_COLUMN,
+    LAYER_COLUMNS,
+    NOISE_COLUMNS,
+    VALUE_COLUMNS,
+)
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 
 COLUMNS = (
@@ -66,7 +73,8 @@ class Results(RunTable):
 
     columns = COLUMNS
     kind = KINDS["results"]
-    version = 3
+    version = 4
+    older: ClassVar[Mapping[int, tuple[str, ...]]] = {3: ADDED_COLUMNS}
 
 
 def concat(parts: Iterable[Results]) -> Results:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
 from psychophys.results.kinds import KINDS
-from psychophys.results.shared_columns import LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
+from psychophys.results.shared_columns import ADDED_COLUMNS, LAYER_COLUMNS, NOISE_COLUMNS, VALUE_COLUMNS
 from psychophys.results.summary import not_for_layers, run_name
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 from psychophys.simulation.trials import LEVELS, READ_OUTS
@@ -54,7 +54,8 @@ class Simulations(RunTable):
 
     columns = COLUMNS
     kind = KINDS["simulation"]
-    version = 1
+    version = 2
+    older: ClassVar[Mapping[int, tuple[str, ...]]] = {1: ADDED_COLUMNS}
 
     def is_by(self, procedure: Mapping[str, Any]) -> bool:
         """Whether all of it was simulated in one way, which rows alone do not say."""

@@ -96,7 +96,10 @@ class Outcome:
 
 
 def attempt(task: Task, progress: Progress | None = None) -> Outcome:
-    """Load and measure; whatever goes wrong becomes the outcome's error."""
+    """Load and measure; whatever goes wrong becomes the outcome's error.
+
+    Provenance keeps the wall time as ``task_seconds``: its ``seconds`` lack loading and the intervals.
+    """
     started = time.perf_counter()
     results, error = None, None
     try:
@@ -112,4 +115,7 @@ def attempt(task: Task, progress: Progress | None = None) -> Outcome:
             "Measure it alone with --debug for the traceback.",
         )
         error.__cause__ = failure
-    return Outcome(task, results, error, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    for record in results.runs.values() if results is not None else ():
+        record["task_seconds"] = round(seconds, 3)
+    return Outcome(task, results, error, seconds)

@@ -204,7 +204,7 @@ VALUES = {
     "--modes": "m.parquet m.csv m.jsonl text.parquet | '' . no/m.parquet pipe.parquet m.txt LONG.csv",
     "--checkpoints": "weights shots '' | names.txt names.txt/x no/such LONG",
     "--save": "a.png \u00fc.JPG | '' . a a.txt a.palm toy.parquet folder.parquet no/a.png LONG.png",
-    "--sort": f"ratio ratio_last threshold_last threshold_best anisotropy | '' name {JUNK}",
+    "--sort": f"ratio ratio_last threshold_last threshold_best anisotropy parameters | '' name {JUNK}",
     "--top": f"1 3 HUGE | 0 -1 {NOT_INTEGER}",
 }
 """By option: values that may be right | values that are wrong whatever else is said."""

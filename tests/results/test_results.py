@@ -35,7 +35,7 @@ from psychophys.results.thresholds import (
 
 SMALL: dict[str, Any] = {"values": 3, "parameters": {"phase": 2}, "layers": ["act1", "fc"], "device": "cpu"}
 NUMBERS = [column.name for column in COLUMNS if column.type in (pa.float64(), pa.int64())]
-EMPTY = {name: [""] for name in (*NUMBERS, "checkpoint")}
+EMPTY = {name: [""] for name in (*NUMBERS, "checkpoint", "license")}
 
 
 @pytest.fixture(scope="session")

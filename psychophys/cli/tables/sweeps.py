@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 
@@ -36,15 +37,30 @@ def counts(sweep: Sweep) -> str:
 
 
 def print_forecast(sweep: Sweep, device: str) -> None:
-    """What is left will cost so much."""
-    guess = estimate(sweep.to_do, device)
-    if not guess.sampled:
+    """What is left will cost so much, and what that rests on."""
+    guess = estimate(sweep.to_do, device, sweep.store.folder)
+    if math.isnan(guess.seconds):
         print("no telling how long it will take: these models cannot be looked into", file=sys.stderr)
         return
-    note = f" (from {guess.sampled} of {guess.models} models)" if guess.sampled < guess.models else ""
-    size = guess.download_bytes / 1e9
-    line = f"about {_duration(guess.seconds)} here, one at a time, and {size:.1f} GB to download{note}"
+    time = f"about {_duration(guess.seconds)}"
+    if not math.isnan(guess.low):
+        time += f" ({_duration(guess.low)} to {_duration(guess.high)})"
+    basis = [f"{guess.measured} measured here"] if guess.measured else []
+    basis += ["one network timed here"] if guess.timed else []
+    line = f"{time}, one at a time, from {' and '.join(basis)}"
+    line += f"; {_size(guess.download_bytes)} to download"
+    if guess.sampled < guess.models:
+        line += f" ({guess.sampled} of {guess.models} models looked into)"
     print(line, file=sys.stderr)
+    if guess.larger:
+        print(
+            "most of it is for larger networks than any that was measured: it may be further off",
+            file=sys.stderr,
+        )
+
+
+def _size(count: float) -> str:
+    return "an unknown amount" if math.isnan(count) else f"{count / 1e9:.1f} GB"
 
 
 def _duration(seconds: float) -> str:
