@@ -145,7 +145,7 @@ def print_ranking(
     table = plain_table()
     table.add_column("", justify="right")
     for name in ("model", "weights", *several):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=10)
+        table.add_column(name, overflow="fold", min_width=10)
     for name in ("layers", *indices):
         table.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(ranked.to_dict("records"), start=1):

@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from psychophys.base.types import Array
 from psychophys.measurement.batches import usual_batch
+from psychophys.observers import hub
 from psychophys.observers.devices import pick_device
-from psychophys.observers.learned import is_learned
-from psychophys.observers.names import has_pretrained, is_embedded, is_source
+from psychophys.observers.names import is_source
 from psychophys.sweeps.past import FEWEST, LOADING_SECONDS, Past, find_past, passes
 from psychophys.sweeps.speed import Speed, errors_of_fit, fit, spread
 from psychophys.sweeps.tasks import Task
@@ -29,7 +28,6 @@ LARGEST_SAMPLE = 40
 MOST_LEARNED = 20
 """Models of past measurements that are looked at."""
 _YARDSTICK = "resnet18"
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def estimate(tasks: Sequence[Task], device: str = "auto", folder: Path | None = 
     beyond = [parts[m] for m in models if m not in own and learned and work[m] > learned.largest]
     wanted = dict.fromkeys(t.job.model for t in tasks if t.job.weights != "random")
     size = _mean([size for _, size in looked_at.values()])
-    download = sum(looked_at.get(name, (0.0, size))[1] for name in wanted if not _is_here(name))
+    download = sum(looked_at.get(name, (0.0, size))[1] for name in wanted if not hub.is_here(name))
     return Estimate(
         sum(parts.values()),
         download,
@@ -220,19 +218,3 @@ def _seconds_per_operation(device: torch.device) -> float:
             float(network(images).sum())
             times.append(time.perf_counter() - started)
     return min(times) / (facts[0] * len(images))
-
-
-def _is_here(model: str) -> bool:
-    """Whether a model's weights need no download."""
-    if is_embedded(model) or model.startswith("local-dir:") or is_learned(model):
-        return True
-    if not has_pretrained(model):
-        return True
-    if is_source(model):
-        name = model.partition(":")[2].partition("@")[0]
-        return any(isinstance(try_to_load_from_cache(name, file), str) for file in _WEIGHT_FILES)
-    cfg = timm.get_pretrained_cfg(model)
-    if cfg is not None and cfg.hf_hub_id:
-        return any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, name), str) for name in _WEIGHT_FILES)
-    name = Path(cfg.url).name if cfg is not None and cfg.url else ""
-    return bool(name) and Path(torch.hub.get_dir(), "checkpoints", name).is_file()
