@@ -220,7 +220,7 @@ def test_a_network_that_was_measured_takes_its_own_time(lined: Path) -> None:
 def test_more_images_take_more_of_what_is_not_fixed(lined: Path) -> None:
     wide = plan(values=12, parameters={"phase": 2})
     images = [passes(task(MODELS[0], one)) - EXAMINING_PASSES for one in (PLAN, wide)]
-    assert images == [4 * PLAN.estimator.passes, 24 * PLAN.estimator.passes]
+    assert images == pytest.approx([4 * PLAN.estimator.passes, 24 * PLAN.estimator.passes])
     guess = estimate([task(MODELS[0], wide)], "cpu", lined)
     assert guess.seconds == pytest.approx(LINE.seconds(operations(MODELS[0]) * passes(task(OTHER, wide))))
 
