@@ -43,7 +43,9 @@ def check(
     from psychophys.observers.devices import pick_device
     from psychophys.observers.imports import import_modules
     from psychophys.observers.load import load_observer
+    from psychophys.observers.memory import keep_freed_memory
 
+    keep_freed_memory()
     import_modules([str(path) for path in imports or []])
     observer = load_observer(
         model,

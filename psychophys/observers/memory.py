@@ -29,6 +29,8 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> bool:
     """Keep large freed blocks in the process instead of handing them back after every layer.
 
+    What is no longer used is looked for from here on, where a command line has put that off until now.
+
     Activations are tens of megabytes. glibc by default maps each from the system and unmaps it,
     and the page faults cost about a third of a forward pass. The setting holds for the whole
     process, so the command line makes it and the library leaves it to its caller.
@@ -38,6 +40,7 @@ def keep_freed_memory() -> bool:
     bool
         Whether the setting was made; it is for glibc on Linux.
     """
+    gc.enable()
     mallopt = _glibc("mallopt")
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26))
     return mallopt is not None and all(mallopt(option, value) == 1 for option, value in settings)
