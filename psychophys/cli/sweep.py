@@ -43,6 +43,9 @@ def sweep(
             "--dry-run", help="Say what would be done, how long it takes (as past runs did) and the download."
         ),
     ] = False,
+    largest_first: Annotated[
+        bool, typer.Option("--largest-first", help="Begin with the networks of most parameters.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do part I of N alone, I from 1 to N.")
@@ -77,12 +80,13 @@ def sweep(
       psychophys sweep 'resnet*' --pretrained --weights pretrained,random,shuffled
       psychophys sweep --models-file zoo.txt --shard $SLURM_ARRAY_TASK_ID/8
       psychophys sweep 'convnext*' --engine ray --address auto
-      psychophys sweep '*' --pretrained --prefetch 8 --cache-limit 200GB -o zoo
+      psychophys sweep '*' --pretrained --largest-first --cache-limit 200GB -o zoo
     """
     from psychophys.cli.tables.sweeps import print_forecast, print_plan, print_tasks
     from psychophys.cli.values import parse_bytes
     from psychophys.observers.imports import import_modules
     from psychophys.observers.names import find_models, read_names
+    from psychophys.sweeps.order import largest_first as in_order
     from psychophys.sweeps.store import Store
     from psychophys.sweeps.sweep import Sweep, take_shard
 
@@ -93,6 +97,7 @@ def sweep(
         raise UsageError("no model is named", "Write `psychophys sweep 'resnet*'`, or give --models-file.")
     models = find_models(filters, pretrained=pretrained, exclude=exclude or [])
     tasks, left_out = _plan(models, asked)
+    tasks = in_order(tasks) if largest_first else tasks
     part = tasks if shard is None else take_shard(tasks, shard)
     limit = None if cache_limit is None else parse_bytes(cache_limit)
     planned = Sweep(part, Store(output), retry_failed, prefetch, limit)

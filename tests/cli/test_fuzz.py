@@ -160,6 +160,7 @@ VALUES = {
             "--pool",
             "--pretrained",
             "--dry-run",
+            "--largest-first",
             "--retry-failed",
         ),
         "|",

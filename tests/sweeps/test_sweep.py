@@ -142,6 +142,18 @@ def test_dry_run_says_what_would_be_done_and_makes_nothing(tmp_path: Path, undis
     assert f"to do  {TWELVE[0]} pretrained" in lines
 
 
+def test_the_largest_networks_come_first_when_asked_for(tmp_path: Path) -> None:
+    names = ["test_vit", "resnet18", "test_resnet", "resnet50"]
+    asked = ["sweep", *names, "--weights", "random,shuffled", "--exclude", "nothing", "--largest-first"]
+    code, out, err = call(*asked, "--dry-run", "-q", cwd=tmp_path)
+    assert code == 0, err
+    models = [line.split()[2] for line in out.splitlines()]
+    order = ["resnet50", "resnet18", "test_resnet", "test_vit"]
+    assert models == [name for name in order for _ in range(2)]
+    _, out, _ = call(*asked[:-1], "--dry-run", "-q", cwd=tmp_path)
+    assert [line.split()[2] for line in out.splitlines()][::2] == names
+
+
 def test_failures_are_kept_shown_and_tried_again_only_when_asked(tmp_path: Path) -> None:
     words = ["sweep", "odd_exit", "odd_fine", "--import", ODD, *QUICK, "-o", "out"]
     code, _, err = call(*words, cwd=tmp_path)
