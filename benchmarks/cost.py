@@ -35,6 +35,7 @@ from psychophys.measurement.batches import CPU_BATCH, GPU_BATCH
 from psychophys.measurement.blocks import render_block
 from psychophys.observers.arithmetic import computing
 from psychophys.observers.devices import pick_device
+from psychophys.observers.layers import select_layers
 from psychophys.observers.memory import keep_freed_memory
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.prepare import lay_out
@@ -59,10 +60,11 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def time_model(model: str, device: str, repeats: int, batch: int | None, phases: int) -> list[dict[str, Any]]:
-    observer = load(model, device)
-    size = batch or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
-    plans = {name: plan(estimator=name, parameters={"phase": phases}) for name in ESTIMATORS}
+def time_model(model: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    observer = load(model, options.device)
+    size = options.batch_size or (CPU_BATCH if observer.device.type == "cpu" else GPU_BATCH)
+    shown = {"values": options.n_values, "parameters": {"phase": options.phases}}
+    plans = {name: plan(estimator=name, **shown) for name in ESTIMATORS}
     spec = plans["jvp"]
     values = torch.tensor(spec.values, dtype=observer.dtype, device=observer.device)
     images = torch.cat([render_block(spec, observer, [sample], values[None]) for sample in spec.samples])
@@ -76,7 +78,7 @@ def time_model(model: str, device: str, repeats: int, batch: int | None, phases:
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()
-    for _ in range(repeats):
+    for _ in range(options.repeats):
         for name, work in works.items():
             seconds[name].append(timed(work, observer.device))
     medians = {name: statistics.median(times) for name, times in seconds.items()}
@@ -143,15 +145,34 @@ def peak_memory(model: str, device: str, layers: str) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
 
 
-def memory_model(model: str, device: str) -> list[dict[str, Any]]:
-    last = "fc" if model.startswith("resnet") else "classifier"
+def memory_model(model: str, device: str, repeats: int) -> list[dict[str, Any]]:
+    """One layer, the last, against all: peak memory and time."""
+    observer = load(model, device)
+    last = select_layers(observer).layers[-1].name
+    works = {
+        layers: partial(run, plan(layers=layers, values=8, parameters={"phase": 1}))
+        for layers in (last, "all")
+    }
+    seconds: dict[str, list[float]] = {layers: [] for layers in works}
+    for count in range(repeats + 1):
+        for layers, work in works.items():
+            took = timed(partial(work, observer, batch_size=8), observer.device)
+            seconds[layers] += [took] if count else []
     peaks = {}
-    for layers in (last, "all"):
+    for layers in works:
         # A fresh process: a peak cannot be taken back.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             peaks[layers] = pool.submit(peak_memory, model, device, layers).result()
+    times = {layers: statistics.median(took) for layers, took in seconds.items()}
     return [
-        {"model": model, "layers": layers, "peak_mib": round(peak), "ratio": round(peak / peaks[last], 2)}
+        {
+            "model": model,
+            "layers": layers,
+            "peak_mib": round(peak),
+            "ratio": round(peak / peaks[last], 2),
+            "seconds": round(times[layers], 2),
+            "time_ratio": round(times[layers] / times[last], 2),
+        }
         for layers, peak in peaks.items()
     ]
 
@@ -163,20 +184,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--phases", type=int, default=8)
+    parser.add_argument("--values", dest="n_values", type=int, default=36)
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--only-memory", action="store_true")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    times = pd.DataFrame(
-        row
-        for model in options.models
-        for row in time_model(model, options.device, options.repeats, options.batch_size, options.phases)
-    )
-    print(times.to_string(index=False))
-    if options.output:
-        times.to_csv(options.output, index=False)
+    if not options.only_memory:
+        times = pd.DataFrame(row for model in options.models for row in time_model(model, options))
+        print(times.to_string(index=False))
+        if options.output:
+            times.to_csv(options.output, index=False)
     if options.no_memory:
         return
-    memory = pd.DataFrame(row for model in options.models for row in memory_model(model, options.device))
+    memory = pd.DataFrame(
+        row for model in options.models for row in memory_model(model, options.device, options.repeats)
+    )
     print(memory.to_string(index=False))
     if options.output:
         memory.to_csv(options.output.with_stem(options.output.stem + "_memory"), index=False)

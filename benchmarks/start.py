@@ -28,18 +28,26 @@ COMMANDS = {
     "measure --values 1": ["measure", "--values", "1", "--device", "cpu", "-q", "-o", "out.parquet"],
 }
 FIRST_IMAGE = """
-import sys, time
+import builtins, sys, time
 began = time.perf_counter()
-import psychophys.measurement.batches as batches
-present = batches.present
-def first(*words):
-    print("first image", time.perf_counter() - began)
-    batches.present = present
-    return present(*words)
-batches.present = first
+imported = builtins.__import__
+def watched(*words, **more):
+    found = imported(*words, **more)
+    batches = sys.modules.get("psychophys.measurement.batches")
+    if hasattr(batches, "present"):
+        builtins.__import__ = imported
+        present = batches.present
+        def first(*words):
+            print("first image", time.perf_counter() - began)
+            batches.present = present
+            return present(*words)
+        batches.present = first
+    return found
+builtins.__import__ = watched
 from psychophys.cli import main
 main()
 """
+"""Nothing is imported sooner than it would be."""
 PACKAGES = ("torch", "timm", "torchvision", "huggingface_hub", "scipy", "pandas", "pyarrow", "psychophys")
 
 

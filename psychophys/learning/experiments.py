@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from psychophys.base.errors import UsageError
 from psychophys.base.registry import Registry
-from psychophys.learning.crops import autoencoder, classifier
+from psychophys.learning.crops import autoencoder, classifier, planted
 from psychophys.learning.gratings import rearing, supervised
 from psychophys.learning.linear.findings import find_linear
 from psychophys.learning.linear.plan import LinearSettings
@@ -106,6 +106,13 @@ EXPERIMENTS = Registry(
             autoencoder.AutoencoderSettings,
             autoencoder.plan_autoencoder,
             autoencoder.find_autoencoder,
+            {"runs": 2, "steps": 120, "snapshots": 2},
+        ),
+        Experiment(
+            "planted",
+            planted.PlantedSettings,
+            planted.plan_planted,
+            planted.find_planted,
             {"runs": 2, "steps": 120, "snapshots": 2},
         ),
         Experiment(

@@ -42,6 +42,8 @@ class Findings:
         Whether that number is a ratio.
     marks
         Steps at which something happens.
+    expected
+        By network, values and a curve over its mean that its sensitivity is held to.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Findings:
     dimension: str = "orientation"
     ratio: bool = False
     marks: tuple[int, ...] = ()
+    expected: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
 
 def interval(numbers: Sequence[float] | Array, confidence: float = CONFIDENCE) -> tuple[float, float]:

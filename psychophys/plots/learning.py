@@ -58,6 +58,8 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
         for axes, model in zip(shown, models, strict=True):
             _draw_sensitivity(axes, [curve for curve in every if curve.model == model], steps)
             axes.set_title(model.partition("-")[2])
+            if model in found.expected:
+                axes.plot(*found.expected[model], color="black", linestyle="--", linewidth=1)
         panels[0, 0].set_ylabel(f"sensitivity of {found.layer}\nover its mean")
         bar = top.colorbar(mpl.cm.ScalarMappable(_scale(steps), DEPTH_MAP), ax=shown, pad=0.01, aspect=30)
         bar.set_label("step")

@@ -16,7 +16,7 @@ from psychophys.base.types import Array
 from psychophys.observers.layers import Layer, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import Estimator
-from psychophys.responses.single import Block, ReceiveChange, Render
+from psychophys.responses.single import Block, ReceiveChange, Render, rows_of
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -92,7 +92,7 @@ class Presentation:
 
         def receive(name: str, output: Tensor) -> None:
             if name in wanted:
-                found[name] = torch.linalg.vector_norm(output.reshape(grid.numel(), -1), dim=1).square()
+                found[name] = torch.linalg.vector_norm(rows_of(output, grid.numel()), dim=1).square()
 
         with torch.no_grad(), recording(self.observer.model, module_names(self.layers), receive):
             self.observer.model(self.observer.preprocess(self.render(grid)))

@@ -59,14 +59,14 @@ class Block:
     in_order: bool = False
 
 
-def _rows(output: Tensor, images: int, block: Block, like: Tensor | None = None) -> Tensor:
+def rows_of(output: Tensor, images: int, *, in_order: bool = False, like: Tensor | None = None) -> Tensor:
     """A row an image: (images, F), features in the order of ``like`` in memory, or of the output."""
     like = output if like is None else like
     # Channels may lie side by side: to flatten them in the order of their index would copy all.
     last = (
         like.ndim == 4 and not like.is_contiguous() and like.is_contiguous(memory_format=torch.channels_last)
     )
-    return (output.permute(0, 2, 3, 1) if last and not block.in_order else output).reshape(images, -1)
+    return (output.permute(0, 2, 3, 1) if last and not in_order else output).reshape(images, -1)
 
 
 def spans(rows: int, n_features: int, device: torch.device) -> Sequence[slice]:
@@ -84,8 +84,10 @@ def jvp(
 
     def reduce(name: str, output: Tensor) -> None:
         response, tangent = forward_ad.unpack_dual(output)
-        tangent = None if tangent is None else _rows(tangent, images, block, response)
-        response = _rows(response, images, block)
+        tangent = (
+            None if tangent is None else rows_of(tangent, images, in_order=block.in_order, like=response)
+        )
+        response = rows_of(response, images, in_order=block.in_order)
         for span in spans(images, response.shape[1], output.device):
             receive(name, response[span], None if tangent is None else tangent[span])
 
@@ -119,7 +121,7 @@ def central(
     images = block.samples * len(block.values)
 
     def reduce(name: str, output: Tensor) -> None:
-        rows = _rows(output, 2 * images, block)
+        rows = rows_of(output, 2 * images, in_order=block.in_order)
         below, above = rows[:images], rows[images:]
         for span in spans(images, rows.shape[1], output.device):
             # One side stands in for the response; the mean of both would cost another pass.
@@ -144,7 +146,7 @@ def chained(
     samples, edges = block.samples, len(block.values) + 1
 
     def reduce(name: str, output: Tensor) -> None:
-        rows = _rows(output, samples * edges, block)
+        rows = rows_of(output, samples * edges, in_order=block.in_order)
         for sample in range(samples):
             chain = rows[sample * edges : (sample + 1) * edges]
             for span in spans(edges - 1, rows.shape[1], output.device):

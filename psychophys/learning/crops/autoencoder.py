@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from psychophys.base.types import Array
 from psychophys.learning.acuities import acuity
 from psychophys.learning.conditions import check_shared, plan_conditions
 from psychophys.learning.crops import cuts
+from psychophys.learning.crops.denoising import CROPS, FIRST_STEP, SIDE, frequencies, orientations, train
 from psychophys.learning.photographs import Photographs, load_photographs
-from psychophys.learning.training import (
-    Advance,
-    Learned,
-    Snapshot,
-    Training,
-    check_limits,
-    seeded,
-    spread_steps,
-)
+from psychophys.learning.training import Learned, Training, check_limits, spread_steps
 from psychophys.learning.trends import (
     Curve,
     Findings,
@@ -42,22 +33,10 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
-from psychophys.measurement.plan import plan
-from psychophys.measurement.spec import Measurement
-from psychophys.observers.learned import Described, convolutional
 from psychophys.results.thresholds import Results
 
 ANGLES = {"upright": 0.0, "rotated": 45.0}
 """By which the photographs are turned, counter-clockwise."""
-SIDE, CROPS = 32, 8000
-CHANNELS, KERNEL = (8, 8), 7
-FIRST_STEP = 10
-NOISE_LEVEL = 0.1
-FREQUENCIES = (6.0, 8.0)
-"""Of the gratings whose orientation is told apart, in cycles/image: where photographs have little power, so
-that a network which removes noise must choose what to keep."""
-GREY = 0.5
-"""That is zero to the network."""
 
 
 @dataclass(frozen=True)
@@ -120,67 +99,17 @@ def plan_autoencoder(settings: AutoencoderSettings) -> list[Training]:
         "autoencoder",
         settings,
         steps,
-        _measurements(),
-        {name: partial(_train, settings, photographs, angle, steps) for name, angle in ANGLES.items()},
+        (orientations(), frequencies()),
+        {
+            name: partial(train, settings, partial(_draw, photographs, angle), steps)
+            for name, angle in ANGLES.items()
+        },
         {name: {**record, "angle_deg": angle} for name, angle in ANGLES.items()},
     )
 
 
-def _measurements() -> tuple[Measurement, ...]:
-    # The gratings have the window of the crops.
-    shared: dict[str, Any] = {"layers": ["conv*", "relu*", "output"], "noise": "gaussian"}
-    shared["noise_level"] = NOISE_LEVEL
-    orientation = plan(
-        "grating",
-        "orientation",
-        values=36,
-        parameters={"frequency": list(FREQUENCIES), "phase": 4, "size": 1.0},
-        **shared,
-    )
-    frequency = plan(
-        "grating",
-        "frequency",
-        values=[float(f) for f in np.geomspace(2, 0.4 * SIDE, 8)],
-        parameters={"orientation": [0, 45, 90, 135], "phase": 4, "size": 1.0},
-        **shared,
-    )
-    return orientation, frequency
-
-
-def _train(
-    settings: AutoencoderSettings,
-    photographs: Photographs,
-    angle_deg: float,
-    steps: tuple[int, ...],
-    name: str,
-    seed: int,
-    device: torch.device,
-    advance: Advance,
-) -> Generator[Snapshot, None, None]:
-    images = cuts.draw(photographs, SIDE, CROPS, angle_deg, seed).images.to(device)
-    network = seeded(partial(convolutional, CHANNELS, KERNEL), seed).to(device)
-    plain = {"channels": list(CHANNELS), "width": KERNEL}
-    described = Described(name, "convolutional", plain, (SIDE, SIDE), (GREY,), (1.0,), seed)
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    variance = float((images**2).mean())
-    for step in range(steps[-1] + 1):
-        some = images[torch.randint(len(images), (settings.batch,), generator=generator).to(device)]
-        noise = torch.randn(some.shape, generator=generator).to(device)
-        loss = _unexplained(network, some, settings.noise * noise) / variance
-        if step in steps:
-            found = {"loss": float(loss.detach())}
-            yield Snapshot(replace(described, step=step), copy.deepcopy(network), found)
-        if step < steps[-1]:
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            advance(1)
-
-
-def _unexplained(network: nn.Module, images: Tensor, noise: Tensor) -> Tensor:
-    error: Tensor = network(images + noise) - images
-    return (error**2).mean()
+def _draw(photographs: Photographs, angle_deg: float, seed: int) -> Tensor:
+    return cuts.draw(photographs, SIDE, CROPS, angle_deg, seed).images
 
 
 def find_autoencoder(learned: Learned) -> Findings:
