@@ -57,7 +57,9 @@ def learn(
     ] = None,
     noise: Annotated[
         float | None,
-        typer.Option(help="Of autoencoder: s.d. on the pixels, to be removed.", show_default="0.25"),
+        typer.Option(
+            help="Of autoencoder and planted: s.d. on the pixels, to be removed.", show_default="0.25"
+        ),
     ] = None,
     network: Annotated[
         str | None, typer.Option(help="Of classifier: a timm architecture.", show_default="test_resnet")
@@ -98,8 +100,8 @@ def learn(
     """Train networks here, and measure what they can tell apart on the way.
 
     linear: autoencoders of image patches, against theory. supervised: is it frequency or information that
-    makes sensitivity? autoencoder, classifier: photographs upright, or turned by 45 deg. rearing: worlds that
-    change.
+    makes sensitivity? autoencoder, classifier: photographs upright, or turned by 45 deg. planted: worlds
+    whose prior is known. rearing: worlds that change.
     Begun again with a Parquet output, it skips the runs that are in it already.
 
     \b

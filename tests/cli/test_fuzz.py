@@ -186,7 +186,7 @@ VALUES = {
     "--timeout": "0.1 1e308 inf | '' 0 -1 nan x",
     "--address": f"| '' auto {JUNK}",
     "--cpus": f"1 | 0 -1 2 HUGE {NOT_INTEGER}",
-    "learn experiment": f"linear linear linear supervised autoencoder | '' liner Linear {JUNK}",
+    "learn experiment": f"linear linear linear supervised autoencoder planted | '' liner Linear {JUNK}",
     "--conditions": f"frequency uniform,frequency upright first | '' , frequent {JUNK}",
     "--snapshots": f"2 3 | 0 1 -1 HUGE {NOT_INTEGER}",
     "--batch": f"16 33 | 0 -1 HUGE {NOT_INTEGER}",

@@ -46,6 +46,7 @@ SMALL = {
         "snapshots": 3,
     },
     "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
+    "planted": {"conditions": ("tilted", "flat"), "runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
     "classifier": {"runs": 2, "batch": 8, "steps": 40, "snapshots": 2},
     "rearing": {"conditions": ("even", "burst-late"), "runs": 2, "batch": 256, "steps": 40, "snapshots": 2},
 }
@@ -669,6 +670,8 @@ def test_the_command_line_does_not_lose_other_trainings(
         ("autoencoder", {"noise": -0.1}, "noise -0.1"),
         ("autoencoder", {"conditions": ("turned",)}, "unknown condition 'turned'"),
         ("autoencoder", {"images": ("no/such",)}, "no file or folder of images"),
+        ("planted", {"conditions": ("peaked",)}, "unknown condition 'peaked'"),
+        ("planted", {"noise": 11.0}, "noise 11"),
         ("classifier", {"network": "test_resnt"}, "Did you mean test_resnet"),
         ("classifier", {"network": "vit_tiny_patch16_224"}, "does not take grey images of 64 x 64"),
         ("classifier", {"task": "rotate"}, "Did you mean rotation"),

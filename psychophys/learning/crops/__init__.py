@@ -1,1 +1,1 @@
-"""Experiments on crops of photographs: ``autoencoder`` and ``classifier``."""
+"""Experiments on small images: crops of photographs, and worlds with a planted prior."""
