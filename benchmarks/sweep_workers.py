@@ -5,8 +5,8 @@
 Twelve of timm's small test networks, each with so many seeds of random weights, are measured by one
 `psychophys sweep` with one worker and by one with two, each with one thread, in turns. ``measuring`` is the
 sum of what each run's provenance says under ``seconds`` (from the search for layers, contract included, to
-the last image); ``over_measuring`` is the sweep's wall time, start and summary included, over that and times the number
-of workers; ``efficiency`` is the wall time of one worker over twice that of two.
+the last image); ``over_measuring`` is the sweep's wall time, start and summary included, over that and times
+the number of workers; ``efficiency`` is the wall time of one worker over twice that of two.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from psychophys.cli.fisher import fisher
 from psychophys.cli.learn import learn
 from psychophys.cli.lists import layers, models, noises, priors, stimuli
 from psychophys.cli.measure import measure
+from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
 from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
@@ -34,6 +35,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     fisher: ("studies/two-dimensions",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
+    paper: ("studies/paper",),
     check: ("guides/own-networks",),
     layers: ("guides/measuring",),
     models: ("guides/measuring",),

@@ -1,0 +1,131 @@
+"""What Benjamin et al. 2022 show, panel by panel, as command lines: a panel is one entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psychophys.base.registry import Registry
+
+PAPER = "Benjamin, Zhang, Qiu, Stocker & Kording 2022, Nat Commun 13:7972"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure of the paper, or of a question that it asks.
+
+    Attributes
+    ----------
+    summary
+        What is shown.
+    claim
+        What the paper says of it.
+    commands
+        Arguments of ``psychophys``, run in this order in a directory of the panel's own. ``{models}`` stands
+        for the models.
+    models
+        The paper's, where there are any; their weights are on the model hub.
+    differs
+        What is done otherwise than there, and why.
+    minutes
+        On two CPU cores, with the embedded network.
+    """
+
+    name: str
+    summary: str
+    claim: str
+    commands: tuple[str, ...]
+    differs: str
+    minutes: float
+    models: tuple[str, ...] = ()
+
+    def lines(self, models: tuple[str, ...]) -> list[str]:
+        """The commands with these models."""
+        return [command.replace("{models}", " ".join(models)) for command in self.commands]
+
+
+CLASSIFIERS = ("resnet18", "resnet34", "resnet50", "vgg16_bn")
+
+PANELS = Registry(
+    "panel",
+    (
+        Panel(
+            "fig2",
+            "sensitivity to orientation, layer by layer: trained, untrained, weights shuffled",
+            "Deep layers of trained networks are most sensitive at 0 and 90 deg; early layers are not, and "
+            "networks that are untrained or shuffled are not.",
+            (
+                "measure {models} --preset benjamin2022 --weights pretrained,random,shuffled "
+                "-o paper.parquet",
+                "plot paper.parquet -o paper.png",
+                "measure {models} --weights pretrained,random,shuffled -o exact.parquet",
+                "plot exact.parquet -o exact.png",
+                "compare exact.parquet -o comparison.parquet --figure comparison.png",
+            ),
+            "paper.* has the conventions of the paper's code: central differences of 0.01 rad, end points "
+            "counted twice, gabors cut at the image's border. exact.* has ours: exact derivatives, gabors "
+            "that fade. One untrained network is no test of what training did: `psychophys test` has "
+            "twenty.",
+            8,
+            CLASSIFIERS,
+        ),
+        Panel(
+            "fig2-rotated",
+            "training on photographs that are turned by 45 deg",
+            "The preferred orientations turn with the photographs.",
+            (
+                "learn autoencoder -o autoencoder.parquet --figure autoencoder.png",
+                "learn classifier -o classifier.parquet --figure classifier.png",
+            ),
+            "The paper trains AlexNet on ImageNet. Here small denoising autoencoders and a small network of "
+            "timm's learn from the eight photographs that come along (--images takes others); crops are "
+            "round and equally sharp at both angles.",
+            7,
+        ),
+        Panel(
+            "planted",
+            "training in worlds whose prior of orientations is planted (not in the paper)",
+            "Sensitivity follows the prior of the world that is learned, whichever it is.",
+            ("learn planted -o planted.parquet --figure planted.png",),
+            "The paper has the prior of photographs, which is an estimate and peaks where pixels do. Here "
+            "it is known, and peaks elsewhere, too.",
+            8,
+        ),
+        Panel(
+            "fig3",
+            "sensitivity to hue, and how common hues are",
+            "Networks are most sensitive to the hues that are most common in photographs.",
+            (
+                "measure {models} --preset benjamin2022 --dimension hue --set saturation=1 --set value=0.8 "
+                "--weights pretrained,random,shuffled -o hue.parquet",
+                "plot hue.parquet -o hue.png",
+                "compare hue.parquet -o comparison.parquet --figure comparison.png",
+                "compare hue.parquet --human -o people.parquet",
+            ),
+            "Along the HSV ring the pixels themselves change unevenly, so that the pixels and untrained "
+            "networks stand beside each layer. Averages over saturation and value are means here and sums "
+            "in the paper: over its 8 x 8, sensitivity is smaller by a factor of 8. People are CIEDE2000 "
+            "here, Euclidean CIELAB distance there.",
+            4,
+            CLASSIFIERS,
+        ),
+        Panel(
+            "fig5",
+            "linear autoencoders of image patches: what is learned when",
+            "Common components are learned first, so that acuity grows over training.",
+            ("learn linear -o linear.parquet --figure linear.png",),
+            "Patches have 16 x 16 pixels (--patch 32 as in one of the paper's numbers), training is by exact "
+            "gradients from the covariance, and each curve has its closed form beside it.",
+            2,
+        ),
+        Panel(
+            "fig6",
+            "classifiers of orientation: frequency against label information",
+            "Both frequency and information make sensitivity; where information is balanced, frequency does.",
+            ("learn supervised -o supervised.parquet --figure supervised.png",),
+            "The paper's label noise does not balance information (paper-dropped has it; balanced-dropped is "
+            "corrected), and a dropped label thins the images: labels are flipped as well.",
+            5,
+        ),
+    ),
+    Panel,
+)
