@@ -4,7 +4,7 @@
 
 Eight images of each network's size, on the CPU, in one batch; PyTorch's profiler counts the own time of each
 operation. ``plain`` is the network as it is measured (weights laid out alike), ``jvp`` the same pass with the
-derivative along one direction. Numbers are milliseconds per image, of the quickest of several passes in turns.
+derivative along one direction. Numbers are milliseconds per image, of the quickest of some passes in turns.
 """
 
 from __future__ import annotations
