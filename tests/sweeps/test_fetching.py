@@ -202,6 +202,8 @@ def test_a_killed_sweep_fetches_nothing_twice(
         (["--prefetch", "-1"], ["-1 models to prefetch", "0 or more"]),
         (["--cache-limit", "lots"], ["'lots'", "50GB"]),
         (["--cache-limit", "0"], ["0 bytes", "50GB"]),
+        (["--cache-limit", "9" * 400], ["not a number of bytes", "50GB"]),
+        (["--cache-limit", "5\u212a"], ["not a number of bytes", "50GB"]),
     ],
 )
 def test_a_wrong_request_is_one_line(tmp_path: Path, words: list[str], parts: list[str]) -> None:
