@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,6 +91,7 @@ def sweep(
     from psychophys.sweeps.store import Store
     from psychophys.sweeps.sweep import Sweep, take_shard
 
+    gc.enable()  # It was off for the imports; the process that keeps a sweep may live for days.
     chosen = _choose_engine(engine, asked.device, jobs, timeout, address, cpus)
     import_modules(asked.imports)
     filters = [*(patterns or []), *(read_names(models_file) if models_file else [])]

@@ -71,7 +71,7 @@ def parse_share(text: str) -> float:
 
 def parse_bytes(text: str) -> int:
     """``50GB``, ``1.5 TB``, ``800MiB``: a size of memory or disk."""
-    written = re.fullmatch(r"\s*(\d+\.?\d*)\s*([kMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    written = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?)\s*([kMGT]?)(i?)B?\s*", text, re.IGNORECASE | re.ASCII)
     if written is None:
         raise UsageError(f"size {text!r} is not a number of bytes", "Write 50GB, 800MB or 2TiB.")
     number, unit, binary = written.groups()

@@ -10,11 +10,14 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from huggingface_hub import (
+    DeleteCacheStrategy,
     constants,
     get_hf_file_metadata,
     hf_hub_download,
@@ -30,6 +33,8 @@ from psychophys.observers.names import has_pretrained, is_embedded, is_source
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """In the order in which timm looks for them."""
+_CLAIM = ".fetched-by-psychophys"
+"""In the folder of a repository: who brought it into the cache."""
 
 
 def repository(model: str) -> str | None:
@@ -50,15 +55,25 @@ def is_here(model: str) -> bool:
     """Whether a model's weights need no download."""
     name = repository(model)
     if name is not None:
-        repo, revision = _split(name)
-        return any(
-            isinstance(try_to_load_from_cache(repo, file, revision=revision), str) for file in _WEIGHT_FILES
-        )
+        return is_cached(name)
     if is_embedded(model) or is_source(model) or not has_pretrained(model):
         return True
     cfg = timm.get_pretrained_cfg(model)
     address = Path(cfg.url).name if cfg is not None and cfg.url else ""
     return bool(address) and Path(torch.hub.get_dir(), "checkpoints", address).is_file()
+
+
+def is_cached(name: str) -> bool:
+    """Whether the weights of a repository are in the cache, in the revision that is asked for."""
+    repo, revision = _split(name)
+    return any(
+        isinstance(try_to_load_from_cache(repo, file, revision=revision), str) for file in _WEIGHT_FILES
+    )
+
+
+def all_revisions(name: str) -> str:
+    """A repository without its revision: the cache keeps all of them in one folder."""
+    return _split(name)[0]
 
 
 def remote_bytes(name: str) -> int:
@@ -94,16 +109,53 @@ def fetch(name: str) -> None:
             return
 
 
+def claim(name: str, owner: str) -> bool:
+    """Note that a repository is about to be brought into the cache; false where somebody else did before.
+
+    Whoever makes its folder is the first. The note lies in that folder and goes with it, so that it says
+    nothing of another cache, and nothing of what is fetched again after somebody has removed it.
+    """
+    folder = _folder(name)
+    try:
+        folder.mkdir(parents=True)
+        (folder / _CLAIM).write_text(owner, encoding="utf-8")
+    except OSError:
+        return _owner(folder) == owner
+    return True
+
+
+def claimed(owner: str) -> list[str]:
+    """Repositories in the cache that an owner brought, oldest first."""
+    notes = [
+        note for note in Path(constants.HF_HUB_CACHE).glob(f"*/{_CLAIM}") if _owner(note.parent) == owner
+    ]
+    return [note.parent.name.partition("--")[2].replace("--", "/") for note in sorted(notes, key=_time)]
+
+
 def cached_bytes(name: str) -> int:
-    """What a repository takes of this machine's disk, unfinished downloads included."""
+    """What a repository takes of this machine's disk in all its revisions, unfinished downloads included."""
     return sum(_sizes(_folder(name)))
 
 
 def remove(name: str) -> None:
-    """Take a repository out of the cache."""
+    """Take a repository out of the cache, in all its revisions."""
     folder = _folder(name)
+    where: dict[str, Any] = {}
+    # Newer clients keep contents beside the repositories, and know whether another one has the same.
+    if "cache_dir" in {field.name for field in fields(DeleteCacheStrategy)}:
+        where["cache_dir"] = folder.parent
+    nothing: frozenset[Path] = frozenset()
+    with suppress(OSError):
+        DeleteCacheStrategy(
+            expected_freed_size=0,
+            blobs=nothing,
+            refs=nothing,
+            repos=frozenset([folder]) if folder.exists() else nothing,
+            snapshots=nothing,
+            **where,
+        ).execute()
+    # Locks stay, as the hub's client leaves them: another process may hold one.
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(folder.parent / ".locks" / folder.name, ignore_errors=True)
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -115,10 +167,25 @@ def _folder(name: str) -> Path:
     return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=_split(name)[0], repo_type="model"))
 
 
+def _owner(folder: Path) -> str | None:
+    try:
+        return (folder / _CLAIM).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def _time(path: Path) -> float:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
 def _sizes(folder: Path) -> Iterator[int]:
     for place, _, names in os.walk(folder):  # Which passes over folders that are removed meanwhile.
+        # Contents may be links to what repositories share; those of snapshots are links to contents.
+        look = os.stat if Path(place).name == "blobs" else os.lstat
         for name in names:
             with suppress(OSError):
-                found = os.lstat(Path(place, name))
-                if stat.S_ISREG(found.st_mode):
+                found = look(Path(place, name))
+                if stat.S_ISREG(found.st_mode) and name != _CLAIM:
                     yield found.st_size

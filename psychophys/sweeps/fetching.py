@@ -1,12 +1,11 @@
 """Weights of the next models are fetched while others are measured, and removed after use.
 
-What was in the cache before a sweep is never removed: what sweeps brought is noted in their directory, so
-that a sweep that is begun again after a kill knows it.
+A repository of which anything was in the cache before a sweep is never removed: what sweeps brought is noted
+in the cache, so that a sweep that is begun again after a kill knows it.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,6 @@ from typing import Self
 from huggingface_hub import constants
 
 from psychophys.base.errors import UsageError
-from psychophys.base.files import write_atomically
 from psychophys.observers import hub
 from psychophys.sweeps.tasks import Task
 
@@ -39,15 +37,18 @@ class Fetcher:
         Of what sweeps into this directory bring into the cache. Beyond it, weights that no task needs any
         more are removed, oldest first, and nothing is fetched ahead. A model that is being measured is always
         let in.
-    note
-        File that names what sweeps brought.
+    folder
+        Of the sweep: what was brought for it is known by that.
     """
 
-    def __init__(self, tasks: Sequence[Task], ahead: int, limit_bytes: int | None, note: str | Path) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], ahead: int, limit_bytes: int | None, folder: str | Path
+    ) -> None:
         check_fetching(ahead, limit_bytes)
-        self.ahead, self.limit_bytes, self.note = ahead, limit_bytes, Path(note)
-        self._tasks_left = Counter(name for task in tasks if (name := _needed(task)) is not None)
-        self._order = list(self._tasks_left)
+        self.ahead, self.limit_bytes, self.owner = ahead, limit_bytes, str(Path(folder).resolve())
+        needed = [name for task in tasks if (name := _needed(task)) is not None]
+        self._order = list(dict.fromkeys(needed))
+        self._tasks_left = Counter(map(hub.all_revisions, needed))
         self._begun: dict[str, None] = {}
         """Repositories whose tasks have been drawn, in their order."""
         self._next = 0
@@ -61,12 +62,13 @@ class Fetcher:
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._brought = {name: hub.cached_bytes(name) for name in _read(self.note)}
         with self._changed:
+            if self.limit_bytes is not None:
+                self._brought = {repo: hub.cached_bytes(repo) for repo in hub.claimed(self.owner)}
             self._make_room(0)
         if not constants.HF_HUB_OFFLINE:
             for _ in range(min(self.ahead, MOST_DOWNLOADS, len(self._order))):
-                # What is half fetched when the sweep ends is gone on with by the next one.
+                # What is half fetched when the sweep ends is fetched anew by the next one.
                 threading.Thread(target=self._fetch_all, daemon=True).start()
         return self
 
@@ -84,9 +86,7 @@ class Fetcher:
             return
         with self._changed:
             self._begun[name] = None
-            if name not in self._brought and not hub.is_here(task.job.model):
-                self._brought[name] = 0
-                self._write()
+            self._claim(name)
             self._changed.notify_all()
 
     def end(self, task: Task) -> None:
@@ -96,9 +96,8 @@ class Fetcher:
             return
         with self._changed:
             self._begun[name] = None
-            self._tasks_left[name] -= 1
-            if name in self._brought:
-                self._brought[name] = hub.cached_bytes(name)
+            self._tasks_left[hub.all_revisions(name)] -= 1
+            self._weigh(name)
             self._make_room(0)
             self._changed.notify_all()
 
@@ -110,8 +109,7 @@ class Fetcher:
             with self._changed:
                 self._waiting = [other for other in self._waiting if other != name]
                 self._fetching.pop(name, None)
-                if name in self._brought:
-                    self._brought[name] = hub.cached_bytes(name)
+                self._weigh(name)
                 self._changed.notify_all()
 
     def _take(self) -> str | None:
@@ -128,12 +126,11 @@ class Fetcher:
     def _reserve(self, name: str, size: int) -> bool:
         """Wait for room; false where it is not to be fetched: it is here, or its own task fetches it."""
         with self._changed:
-            while not self._closed and name not in self._begun and hub.cached_bytes(name) < max(size, 1):
+            while not self._closed and name not in self._begun and not hub.is_cached(name):
                 if self._waiting[0] == name and self._make_room(size):
                     self._waiting.remove(name)
                     self._fetching[name] = size
-                    self._brought.setdefault(name, 0)
-                    self._write()
+                    self._claim(name)
                     self._changed.notify_all()
                     return True
                 self._changed.wait()
@@ -143,21 +140,30 @@ class Fetcher:
         """Remove what is not needed any more until so many bytes fit; whether they do."""
         if self.limit_bytes is None:
             return True
-        of_no_use = [n for n in self._brought if self._tasks_left[n] <= 0 and n not in self._fetching]
-        while self._held() + size > self.limit_bytes and of_no_use:
-            name = of_no_use.pop(0)
-            hub.remove(name)
-            del self._brought[name]
-            self._write()
+        busy = set(map(hub.all_revisions, self._fetching))
+        of_no_use = [repo for repo in self._brought if self._tasks_left[repo] <= 0 and repo not in busy]
+        for repo in of_no_use:
+            if self._brought[repo] and self._held() + size <= self.limit_bytes:
+                continue  # Where nothing came, as its fetching failed, nothing is kept.
+            hub.remove(repo)
+            del self._brought[repo]
         return self._held() + size <= self.limit_bytes
 
     def _held(self) -> int:
-        return sum(max(size, self._fetching.get(name, 0)) for name, size in self._brought.items())
+        coming: Counter[str] = Counter()
+        for name, size in self._fetching.items():
+            coming[hub.all_revisions(name)] += size
+        return sum(max(size, coming[repo]) for repo, size in self._brought.items())
 
-    def _write(self) -> None:
-        if self.limit_bytes is not None:
-            text = json.dumps(list(self._brought), indent=1) + "\n"
-            write_atomically(self.note, lambda stream: stream.write(text.encode()))
+    def _claim(self, name: str) -> None:
+        repo = hub.all_revisions(name)
+        if self.limit_bytes is not None and repo not in self._brought and hub.claim(repo, self.owner):
+            self._brought[repo] = 0
+
+    def _weigh(self, name: str) -> None:
+        repo = hub.all_revisions(name)
+        if repo in self._brought:
+            self._brought[repo] = hub.cached_bytes(repo)
 
 
 def check_fetching(ahead: int, limit_bytes: int | None) -> None:
@@ -173,11 +179,3 @@ def _needed(task: Task) -> str | None:
     if task.job.weights == "random" or task.job.checkpoint is not None:
         return None
     return hub.repository(task.job.model)
-
-
-def _read(note: Path) -> list[str]:
-    try:
-        names = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

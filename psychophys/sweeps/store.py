@@ -5,7 +5,6 @@
     results/
       resnet18--random-0123456789abcdef.parquet
       _sweep/failed/0123456789abcdef.json
-      _sweep/fetched.json
       _sweep/locks
 
 Names beginning with an underscore are passed over by pandas, pyarrow and Spark, so that the
@@ -45,7 +44,6 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.failures = self.folder / "_sweep" / "failed"
-        self.fetched = self.folder / "_sweep" / "fetched.json"
         self._locks: int | None = None
 
     def prepare(self) -> None:

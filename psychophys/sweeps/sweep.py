@@ -85,7 +85,7 @@ class Sweep:
         directory is making is left to it.
         """
         self.store.prepare()
-        with Fetcher(self.to_do, self.prefetch, self.cache_limit_bytes, self.store.fetched) as fetcher:
+        with Fetcher(self.to_do, self.prefetch, self.cache_limit_bytes, self.store.folder) as fetcher:
             outcomes = engine.run(self._claimed(fetcher), progress)
             try:
                 for outcome in outcomes:

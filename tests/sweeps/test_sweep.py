@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import signal
@@ -152,6 +153,17 @@ def test_the_largest_networks_come_first_when_asked_for(tmp_path: Path) -> None:
     assert models == [name for name in order for _ in range(2)]
     _, out, _ = call(*asked[:-1], "--dry-run", "-q", cwd=tmp_path)
     assert [line.split()[2] for line in out.splitlines()][::2] == names
+
+
+@pytest.mark.parametrize("engine", ["serial", "processes"])
+def test_garbage_is_looked_for_while_a_sweep_runs(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("psychophys.cli.sweep._run", lambda *_: seen.append(gc.isenabled()))
+    done = call_inside("sweep", "test_vit", "--weights", "random", "--engine", engine, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert seen == [True]
 
 
 def test_failures_are_kept_shown_and_tried_again_only_when_asked(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def find_planted(learned: Learned) -> Findings:
 
     ``flat`` and ``peaked`` are the standard deviation, over orientations, of the logarithm of the curve that
     is averaged over the runs, with a jackknife's interval: in the flat world, and on average over the others.
+    Near 0 that leaves half of what chance makes of few runs, and its interval is too narrow: a curve that is
+    flat may seem not to be.
     """
     every = curves(learned.thresholds)
     last = max(curve.step for curve in every)
