@@ -90,20 +90,44 @@ def test_what_follows_a_planted_curve_is_found() -> None:
             own.append(curve(world, seed, leaves.density_at(world, value) ** 0.4 * noise))
     row = planted._row("output", own)
     assert all(row[world] > 0.9 for world in planted.PEAKED)
-    assert row["flat_low"] < 0.05 < row["peaked_low"]
+    assert row["flat_low"] < 0.01 < row["flat_high"] < 0.05
+    assert row["peaked"] == pytest.approx(0.4 * leaves.CONCENTRATION / np.sqrt(2), rel=0.05)
     said = planted._conclusions("output", row, own)
     assert len(said) == len(planted.PEAKED) + 2
     for sentence in said[: len(planted.PEAKED)]:
         assert float(sentence.split("as its power ")[1].split()[0]) == pytest.approx(0.8, abs=0.05)
 
 
+def test_two_runs_do_not_say_how_even_a_world_is() -> None:
+    row = planted._row("output", [curve("flat", seed, np.linspace(1, 2, 36)) for seed in range(2)])
+    assert np.isnan([row["flat"], row["flat_low"], row["peaked"]]).all()
+
+
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+def test_intervals_of_evenness_hold_what_they_say(spread: float, modes: int) -> None:
+    value, generator = np.radians(np.arange(36) * 10.0), np.random.default_rng(modes)
+    held, draws = 0, 400
+    for _ in range(draws):
+        own = []
+        for seed in range(5):
+            parts = generator.standard_normal((modes, 2)) / np.sqrt(modes)
+            noise = sum(a * np.cos(k * value) + b * np.sin(k * value) for k, (a, b) in enumerate(parts, 2))
+            log = np.sqrt(2) * spread * np.cos(value) + 0.1 * noise
+            own.append(curve("flat", seed, np.exp(log)))
+        found = planted._spread(own, "flat")
+        held += found["_low"] <= spread <= found["_high"]
+    assert held / draws > 0.91
+
+
 @pytest.mark.slow
 def test_sensitivity_follows_the_planted_prior() -> None:
-    learned = psychophys.learn("planted", runs=2, steps=120, snapshots=2)
+    learned = psychophys.learn("planted", runs=3, steps=120, snapshots=2)
     found = findings(learned)
     output = found.table.set_index("layer").loc["output"]
     assert all(output[world] > 0.8 for world in planted.PEAKED)
-    assert abs(output["flat"]) < 0.5 * output["peaked"]
+    assert output["flat"] < 0.5 * output["peaked"]
+    assert output["flat_low"] < 0.05
     before = found.trend[found.trend["step"] == 0].groupby("model")["index"].mean()
     assert before.abs().max() < 0.6
     assert set(found.expected) == {f"planted-{world}" for world in leaves.DENSITIES}

@@ -50,7 +50,8 @@ def _table(title: str, found: Findings) -> Table:
     names = [str(name) for name in found.table if not str(name).endswith(("_low", "_high"))]
     names = [name for name in names if found.table[name].notna().any()]
     for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+        # Where the terminal is narrow, an interval goes under its number: neither is cut.
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
     for _, row in found.table.iterrows():
         table.add_row(*(_cell(row, name) for name in names))
     return table

@@ -35,6 +35,8 @@ from psychophys.learning.trends import (
 IMAGES = 4000
 FLAT = "flat"
 """The world without a prior to follow."""
+FEWEST_RUNS = 3
+"""Of a world, from which it is said how even its curve is."""
 PEAKED = tuple(name for name in leaves.DENSITIES if name != FLAT)
 
 
@@ -101,14 +103,12 @@ def _draw(prior: str, seed: int) -> Tensor:
 def find_planted(learned: Learned) -> Findings:
     """Rank correlation of every layer's sensitivity with the planted prior, and how flat it is without one.
 
-    ``flat`` and ``peaked`` are the standard deviation, over orientations, of the logarithm of the curve that
-    is averaged over the runs, with a jackknife's interval: in the flat world, and on average over the others.
-    Near 0 that leaves half of what chance makes of few runs, and its interval is too narrow: a curve that is
-    flat may seem not to be.
+    ``flat`` and ``peaked`` are the standard deviation over orientations of the logarithm of what the curves of
+    a world's runs share: in the flat world, and on average over the others. From three runs on.
     """
     every = curves(learned.thresholds)
     last = max(curve.step for curve in every)
-    end = [curve for curve in every if curve.step == last and curve.sensitivity.any()]
+    end = [curve for curve in every if curve.step == last and (curve.sensitivity > 0).all()]
     names = list(dict.fromkeys(curve.layer for curve in every))
     rows = [_row(name, [c for c in end if c.layer == name]) for name in names]
     final = [curve for curve in end if curve.layer == names[-1]]
@@ -141,24 +141,33 @@ def _row(layer: str, own: Sequence[Curve]) -> dict[str, Any]:
     for world in PEAKED:
         found = [_own(curve) for curve in own if _world(curve) == world]
         row |= with_interval(world, found, scale="correlation")
-    flat = _spreads([curve for curve in own if _world(curve) == FLAT])
-    peaked = [_spreads([c for c in own if _world(c) == world]) for world in PEAKED]
-    several = [each for each in peaked if len(each)]
-    fewest = min(map(len, several), default=0)
-    mean = np.mean([each[:fewest] for each in several], axis=0) if several else np.array([])
-    return {**row, **with_interval("flat", flat), **with_interval("peaked", mean)}
+    row |= {f"flat{end}": root for end, root in _spread(own, FLAT).items()}
+    known = [spread for world in PEAKED if np.isfinite(spread := _spread(own, world)[""])]
+    return {**row, "peaked": float(np.mean(known)) if known else float("nan")}
 
 
-def _spreads(own: Sequence[Curve]) -> Array:
-    """Pseudo-values of the standard deviation of the logarithm of the mean curve, one for each run."""
-    shares = np.array([share(curve) for curve in own])
-    if not len(own):
-        return np.array([])
-    whole = float(np.log(shares.mean(axis=0)).std())
-    if len(own) == 1:
-        return np.array([whole])
-    without = [np.log(np.delete(shares, run, axis=0).mean(axis=0)).std() for run in range(len(own))]
-    return pseudo_values(whole, np.array(without) - whole)
+def _spread(own: Sequence[Curve], world: str) -> dict[str, float]:
+    """How far from even the logarithm of what a world's runs share is, and the ends of an interval.
+
+    The mean product of the curves of two runs has no part of what is each run's own: where the curve is even
+    it is 0 on average. Of it, its jackknife's ends and the square roots of all, with their signs; NaN below
+    three runs.
+    """
+    logs = np.array([np.log(share(curve)) for curve in own if _world(curve) == world])
+    if len(logs) < FEWEST_RUNS:
+        return dict.fromkeys(("", "_low", "_high"), float("nan"))
+    logs -= logs.mean(axis=1, keepdims=True)
+    whole = _shared(logs)
+    without = np.array([_shared(np.delete(logs, run, axis=0)) for run in range(len(logs))])
+    found = with_interval("", pseudo_values(whole, without - whole))
+    return {end: float(np.sign(square) * np.sqrt(abs(square))) for end, square in found.items()}
+
+
+def _shared(logs: Array) -> float:
+    """Mean product of two different runs' curves, over their pairs and the values."""
+    products = logs @ logs.T / logs.shape[1]
+    runs = len(logs)
+    return float((products.sum() - np.trace(products)) / (runs * (runs - 1)))
 
 
 def _expected(model: str, final: Sequence[Curve]) -> tuple[Array, Array]:
@@ -187,8 +196,8 @@ def _conclusions(layer: str, row: Mapping[str, Any], final: Sequence[Curve]) -> 
         others = [np.mean([_with(curve, other) for curve in own]) for other in PEAKED if other != world]
         said.append(
             f"In the {world} world the {layer}'s sensitivity has a rank correlation of "
-            f"{told(row, world, '.2f')} with the planted prior and at most {max(others):.2f} with the "
-            f"others'; information goes as its power {exponent}."
+            f"{told(row, world, '.2f')} with the planted prior, and of at most {max(others):.2f} on average "
+            f"with the others'; information goes as its power {exponent}."
         )
     flat = [curve for curve in final if _world(curve) == FLAT]
     if flat:
@@ -197,9 +206,9 @@ def _conclusions(layer: str, row: Mapping[str, Any], final: Sequence[Curve]) -> 
         }
         words = ", ".join(f"{told(one, 'r', '.2f')} with the {name}" for name, one in found.items())
         said.append(f"In the flat world its correlations are {words} prior.")
-        if np.isfinite(row["peaked"]):
+        if np.isfinite([row["flat"], row["peaked"]]).all():
             said.append(
-                f"Its mean curve varies by {told(row, 'flat', '.3f')} there (s.d. of the logarithm), and by "
-                f"{told(row, 'peaked', '.3f')} in the others."
+                f"What its runs share varies by {told(row, 'flat', '.3f')} there (s.d. of the logarithm over "
+                f"orientations), and by {row['peaked']:.3f} in the others."
             )
     return said
