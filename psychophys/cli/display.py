@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -56,6 +57,20 @@ def plain_table(title: str | None = None, padding: tuple[int, ...] = (0, 1)) -> 
     return Table(title=title, title_justify="left", **style)
 
 
+def print_table(console: Console, table: Table) -> None:
+    """Print a table whose cells are whole: one that is too wide runs over the edge, and is not cut."""
+    needed = sum(
+        max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        if column.no_wrap
+        else column.min_width or 1
+        for column in table.columns
+    )
+    usual, needed = console.width, needed + sum(table.padding[1::2]) * len(table.columns)
+    console.width = max(usual, needed)
+    console.print(table)
+    console.width = usual
+
+
 def say(console: Console, *lines: str) -> None:
     """Plain lines, which the terminal wraps, not rich: a path that is copied stays whole."""
     for line in lines:
@@ -94,7 +109,7 @@ def print_summary(console: Console, results: Results) -> None:
     curves = {key: list(part["sensitivity"]) for key, part in frame.groupby(LAYER, sort=False)}
     blocks = BLOCKS if "utf" in console.encoding.lower() else PLAIN_BLOCKS
     for _, rows in summarize(results).groupby("run_id", sort=False):
-        console.print(_summary_table(rows, curves, blocks, frame))
+        print_table(console, _summary_table(rows, curves, blocks, frame))
     say(console, *conclusions(results), *cautions(results))
 
 
@@ -151,7 +166,7 @@ def print_ranking(
     for place, row in enumerate(ranked.to_dict("records"), start=1):
         words = [str(row[name]) for name in ("model", "weights", *several, "layers")]
         table.add_row(str(place), *words, *(_cell(name, row[name]) for name in indices))
-    console.print(table)
+    print_table(console, table)
     for ranking in RANKINGS:
         if ranking.name in indices:
             say(console, f"{ranking.name}: {ranking.meaning}")
@@ -172,7 +187,7 @@ def print_development(console: Console, results: Results) -> None:
             table.add_column(f"{step:g}", justify="right", no_wrap=True)
         for layer, row in zip(part.index, part.to_numpy(), strict=True):
             table.add_row(str(layer), *(number(value) for value in row))
-        console.print(table)
+        print_table(console, table)
 
 
 def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import plain_table, say
+from psychophys.cli.display import plain_table, print_table, say
 from psychophys.comparison.references import REFERENCES
 from psychophys.comparison.verdict import conclusions, how_many_pass, kinds_of, shown_runs
 from psychophys.comparison.zoo import DEPTH, over_models, rank_models
@@ -32,15 +32,15 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
     beside = ("human sensitivity", "(human sensitivity)") if "reference" in found else ("the prior", "p")
     power = beside[1]
     if len(shown) > MOST_TABLES and len(ranking):
-        console.print(_ranking(ranking))
+        print_table(console, _ranking(ranking))
         say(console, *how_many_pass(found), *_overall(ranking, power), *_caveats(found))
         return
     for rows in shown:
-        console.print(_table(rows))
+        print_table(console, _table(rows))
     controls = _CONTROLS if any(map(kinds_of, shown)) else ""
     console.print(_LEGEND.format(*beside, controls), highlight=False)
     if len(ranking) > 1:
-        console.print(_ranking(ranking))
+        print_table(console, _ranking(ranking))
     say(console, *conclusions(found), *_overall(ranking, power), *_caveats(found))
 
 

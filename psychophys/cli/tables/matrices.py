@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, print_skipped, say
+from psychophys.cli.display import number, plain_table, print_skipped, print_table, say
 from psychophys.results.fisher_matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name
 
@@ -17,7 +17,7 @@ def print_matrices(console: Console, results: FisherResults) -> None:
     for stack in stacks(results):
         runs.setdefault(str(stack.first["run_id"]), []).append(stack)
     for layers in runs.values():
-        console.print(_table(layers))
+        print_table(console, _table(layers))
     console.print(
         "Thresholds alone/joint: with the other dimensions known/unknown. Hardest to see: of all changes at "
         "criterion the one of most thresholds alone (times), at the point where these are most.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from psychophys.cli.display import number, plain_table, say
+from psychophys.cli.display import number, plain_table, print_table, say
 from psychophys.comparison.priors import Prior
 from psychophys.stimuli.photographs import Unusable
 
@@ -25,7 +25,7 @@ def print_prior(console: Console, prior: Prior, file: str | None) -> None:
             cells = [*(f"{row['value']:g} {row['unit']}" for row in (top, bottom)), number(ratio)]
         counted = f"{part['n_pixels'].iloc[0]:,}" if part["n_pixels"].iloc[0] else "-"
         table.add_row(str(statistic), f"{scale:g}" if scale else "-", counted, *cells)
-    console.print(table)
+    print_table(console, table)
     about = prior.meta
     if about.get("amplitude_exponent"):
         exponent = about["amplitude_exponent"]

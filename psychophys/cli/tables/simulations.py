@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, say
+from psychophys.cli.display import number, plain_table, print_table, say
 from psychophys.results.summary import run_name
 from psychophys.simulation.table import Simulations, conclusions
 
@@ -15,7 +15,7 @@ from psychophys.simulation.table import Simulations, conclusions
 def print_simulations(console: Console, simulations: Simulations) -> None:
     """A table a run, and what it means."""
     for _, run in simulations.to_pandas().groupby("run_id", sort=False):
-        console.print(_table(run))
+        print_table(console, _table(run))
     say(console, *conclusions(simulations))
 
 

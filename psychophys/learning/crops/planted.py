@@ -103,8 +103,8 @@ def _draw(prior: str, seed: int) -> Tensor:
 def find_planted(learned: Learned) -> Findings:
     """Rank correlation of every layer's sensitivity with the planted prior, and how flat it is without one.
 
-    ``flat`` and ``peaked`` are the standard deviation over orientations of the logarithm of what the curves of
-    a world's runs share: in the flat world, and on average over the others. From three runs on.
+    ``flat`` and ``peaked`` are the standard deviation over orientations of the logarithm of what the curves
+    of a world's runs share: in the flat world, and on average over the others. From three runs on.
     """
     every = curves(learned.thresholds)
     last = max(curve.step for curve in every)
