@@ -18,8 +18,11 @@ from pathlib import Path
 def server() -> ForkServerContext:
     """Where processes come from that have the package loaded."""
     context = multiprocessing.get_context("forkserver")
-    # The workers of sweeps come from the same server.
-    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", "psychophys.cli.sweep"])
+    # The workers of sweeps come from the same server. A command imports the rest when it is called.
+    later = ("app", "each", "outputs", "sweep", "tables.sweeps", "values")
+    own = [f"psychophys.cli.{name}" for name in later]
+    others = "pydantic.type_adapter", "pyarrow.pandas_compat"
+    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", *own, *others])
     return context
 
 
