@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -18,19 +19,25 @@ from pathlib import Path
 def server() -> ForkServerContext:
     """Where processes come from that have the package loaded."""
     context = multiprocessing.get_context("forkserver")
-    # The workers of sweeps come from the same server.
-    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", "psychophys.cli.sweep"])
+    # The workers of sweeps come from the same server. A command imports the rest when it is called.
+    later = ("app", "each", "outputs", "sweep", "tables.sweeps", "values")
+    own = [f"psychophys.cli.{name}" for name in later]
+    others = "pydantic.type_adapter", "pyarrow.pandas_compat"
+    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", *own, *others])
     return context
 
 
 class Forked:
-    """A process that has been started, and what it has written so far."""
+    """A process that has been started, and what it has written so far.
 
-    def __init__(self, *words: str | Path, cwd: Path) -> None:
+    ``room`` is how many bytes it may take beyond what it has when it starts.
+    """
+
+    def __init__(self, *words: str | Path, cwd: Path, room: int | None = None) -> None:
         context = server()
         streams = tempfile.mkdtemp(prefix="streams-", dir=cwd.parent)
         self._out, self._err = (Path(streams, name) for name in ("out", "err"))
-        arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err)
+        arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err), room
         self._process = context.Process(target=_run, args=arguments)
         self._process.start()
 
@@ -55,7 +62,7 @@ class Forked:
         return code, self._out.read_text(), self.err
 
 
-def _run(words: list[str], cwd: str, out: str, err: str) -> None:
+def _run(words: list[str], cwd: str, out: str, err: str, room: int | None) -> None:
     for descriptor, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, descriptor)
@@ -66,4 +73,7 @@ def _run(words: list[str], cwd: str, out: str, err: str) -> None:
     sys.argv = ["psychophys", *words]
     from psychophys.cli import main
 
+    if room is not None:
+        most = room + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     main()

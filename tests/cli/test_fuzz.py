@@ -333,6 +333,8 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setattr("typer.main.get_command", lambda _: GROUP)
         # A tenth of the patches: what is learned from them does not matter here.
         patch.setattr(draw_patches, "__defaults__", (2000,))
+        # One network instead of four, where no --depths are drawn.
+        patch.setitem(EXPERIMENTS["linear"].quick, "depths", ("2",))
         # No network, no cluster, no other process.
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         patch.setitem(sys.modules, "ray", None)

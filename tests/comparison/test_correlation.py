@@ -163,7 +163,12 @@ def test_the_verdict_does_not_depend_on_the_order_of_values() -> None:
     said = []
     for values in (np.arange(0, 180, 7.5), np.arange(0, 180, 7.5)[::-1]):
         table = psychophys.measure(
-            values=list(values), parameters={"phase": 2}, layers="blocks.5", device="cpu"
+            "test_resnet",
+            weights="random",
+            values=list(values),
+            parameters={"phase": 2},
+            layers="layer4",
+            device="cpu",
         )
         said.append(compare(table)[["layer", "r", "p_turned", "slope", "slope_low"]])
     first, second = (frame.set_index("layer") for frame in said)

@@ -10,8 +10,10 @@ after ``-c``.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import socket
 import sys
 
@@ -88,8 +90,10 @@ def serve(address: str) -> None:
 
     import psychophys
 
-    for name in psychophys.__all__:
-        getattr(psychophys, name)
+    # Commands import much of it when they are called, each child anew.
+    for module in pkgutil.walk_packages(psychophys.__path__, "psychophys."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()

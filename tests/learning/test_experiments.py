@@ -282,7 +282,7 @@ def test_what_cannot_be_told_is_not_told() -> None:
 
 @pytest.mark.slow
 def test_the_output_of_an_autoencoder_turns_with_its_photographs() -> None:
-    found = psychophys.learn("autoencoder", runs=1, steps=300, snapshots=2)
+    found = psychophys.learn("autoencoder", runs=1, seed=2, batch=16, steps=300, snapshots=2)
     output = findings(found).table.set_index("layer").loc["output"]
     assert output["upright"] > 1.2
     assert output["rotated"] < 0.9

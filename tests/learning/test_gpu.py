@@ -12,9 +12,9 @@ from psychophys.observers import viewer
 TINY: dict[str, dict[str, Any]] = {
     "linear": {"depths": ("2",), "patch": 8, "steps": 20},
     "supervised": {"conditions": ("frequency",), "batch": 64, "steps": 10},
-    "autoencoder": {"batch": 4, "steps": 20},
+    "autoencoder": {"conditions": ("upright",), "batch": 4, "steps": 20},
     "planted": {"conditions": ("tilted",), "batch": 4, "steps": 20},
-    "classifier": {"batch": 4, "steps": 40},
+    "classifier": {"conditions": ("upright",), "batch": 4, "steps": 40},
     "rearing": {"conditions": ("even",), "batch": 64, "steps": 10},
 }
 FAST = ("linear", "supervised")

@@ -69,7 +69,7 @@ def odd_loud(pretrained: bool = False, **_: object) -> nn.Module:
 
 @register_model
 def odd_pause(pretrained: bool = False, **_: object) -> nn.Module:
-    return Odd(lambda: time.sleep(0.5))
+    return Odd(lambda: time.sleep(0.1))
 
 
 @register_model

@@ -6,8 +6,6 @@ import gc
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -236,18 +234,16 @@ def test_an_interrupted_sweep_stops_at_once_and_keeps_what_it_has(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     words = ["sweep", "odd_fine", "odd_slow", "--import", ODD, *QUICK, "-o", "out"]
-    command = [sys.executable, "-m", "psychophys", *map(str, words)]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("1/2"):
-            break
+    process = Forked(*words, cwd=tmp_path)
+    began = time.monotonic()
+    while "\n1/2" not in process.err:
+        assert time.monotonic() - began < 300
+        time.sleep(0.05)
     began = time.monotonic()
     process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
+    ended, _, err = process.wait(timeout=60)
     assert time.monotonic() - began < 20
-    assert process.returncode == code
+    assert ended == code
     assert "Traceback" not in err
     assert ("error: interrupted" in err) == (sent is signal.SIGINT)
     assert [path.name.partition("--")[0] for path in (tmp_path / "out").glob("*.parquet")] == ["odd_fine"]
