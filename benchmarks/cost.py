@@ -17,7 +17,6 @@ import contextlib
 import copy
 import multiprocessing
 import platform
-import resource
 import statistics
 import time
 import warnings
@@ -125,10 +124,10 @@ def device_name(device: torch.device) -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
-def _resident() -> float:
-    """KiB of memory in use now (the peak may have been earlier, while loading)."""
+def _kib(name: str) -> float:
+    """KiB of memory: in use now (``VmRSS``), or at most (``VmHWM``; that may have been while loading)."""
     status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name))
 
 
 def peak_memory(model: str, device: str, layers: str) -> float:
@@ -140,19 +139,16 @@ def peak_memory(model: str, device: str, layers: str) -> float:
         before = torch.cuda.memory_allocated()
         run(measurement, observer, batch_size=8)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    before = _resident()
+    before = _kib("VmRSS")
     run(measurement, observer, batch_size=8)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return (_kib("VmHWM") - before) / 2**10  # getrusage's peak begins at that of the process before.
 
 
 def memory_model(model: str, device: str, repeats: int) -> list[dict[str, Any]]:
     """One layer, the last, against all: peak memory and time."""
     observer = load(model, device)
     last = select_layers(observer).layers[-1].name
-    works = {
-        layers: partial(run, plan(layers=layers, values=8, parameters={"phase": 1}))
-        for layers in (last, "all")
-    }
+    works = {layers: partial(run, plan(layers=layers, parameters={"phase": 2})) for layers in (last, "all")}
     seconds: dict[str, list[float]] = {layers: [] for layers in works}
     for count in range(repeats + 1):
         for layers, work in works.items():
