@@ -47,6 +47,10 @@ def paper(
       psychophys paper fig6 -o paper
       psychophys paper fig2 --model resnet18 --dry-run
     """
+    from psychophys.observers.names import Job
+
+    for name in model or []:
+        Job(name)  # What is not known is refused before anything is made.
     if not panels:
         _list()
         return

@@ -191,6 +191,9 @@ VALUES = {
     "--snapshots": f"2 3 | 0 1 -1 HUGE {NOT_INTEGER}",
     "--batch": f"16 33 | 0 -1 HUGE {NOT_INTEGER}",
     "learn --noise": "0 0.3 | -0.1 nan x ''",
+    "paper panels": f"fig2 fig3 fig2-rotated planted all | '' fig7 {JUNK}",
+    "paper --model": f"toy_net test_resnet hf-hub:no/such | '' toy_nte {JUNK}",
+    "paper --output": "paper a/b |",
     "--network": f"test_resnet test_convnext | '' vit_tiny_patch16_224 resnt18 {JUNK}",
     "learn --task": f"rotation labels | '' rotate {JUNK}",
     "--depths": f"1 2 tied 1,tied ' 3 , 1' 1, | '' , 4 0 1;2 {JUNK}",
@@ -217,6 +220,7 @@ USUAL = {
     "check": "--weights random",
     "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
+    "paper": "--dry-run",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
 EXAMPLES = {
@@ -238,6 +242,7 @@ EXAMPLES |= {
     "simulate": 30,
     "learn": 15,
     "test": 8,
+    "paper": 15,
 }
 SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare", "test")
 WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
@@ -246,6 +251,7 @@ FIRST = {
     "stimuli": "gabor",
     "statistics": "photo.png",
     "learn": "linear",
+    "paper": "fig2",
 }
 ONLY_SAY = ("layers", "check", "models", "show", "priors", "noises")
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
