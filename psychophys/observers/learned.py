@@ -24,7 +24,7 @@ from psychophys.observers.checkpoints import read_weights
 
 LEARNED = "learned"
 """Stands for the network that a checkpoint says it is of."""
-FAMILIES = ("linear", "supervised", "autoencoder", "classifier", "rearing")
+FAMILIES = ("linear", "supervised", "autoencoder", "planted", "classifier", "rearing")
 """First words of the networks' names: those of the experiments."""
 LONGEST_SIDE = 4096
 MOST_CLASSES = 100_000

@@ -31,7 +31,14 @@ from psychophys.learning.trends import (
     with_interval,
     with_turns,
 )
-from psychophys.observers.learned import ARCHITECTURES, Described, dense, load_learned, save_learned
+from psychophys.observers.learned import (
+    ARCHITECTURES,
+    FAMILIES,
+    Described,
+    dense,
+    load_learned,
+    save_learned,
+)
 from psychophys.observers.load import observe_learned
 from psychophys.plots.learning import plot_learning
 from psychophys.results.thresholds import Results
@@ -115,6 +122,10 @@ def test_checkpoints_are_measured_as_they_were(learned: Learned) -> None:
             np.testing.assert_allclose(again["threshold"], part["threshold"], rtol=1e-4)
             assert (again["step"] == first["step"]).all()
             assert (again["seed"] == first["seed"]).all()
+
+
+def test_networks_of_every_experiment_are_known_by_name() -> None:
+    assert set(FAMILIES) == set(EXPERIMENTS.own)
 
 
 def test_trainings_are_resumed(learned: Learned, weights: Path) -> None:
