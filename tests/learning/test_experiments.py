@@ -35,6 +35,7 @@ from psychophys.observers.learned import (
     ARCHITECTURES,
     FAMILIES,
     Described,
+    convolutional,
     dense,
     load_learned,
     save_learned,
@@ -524,7 +525,7 @@ def test_networks_survive_their_checkpoint(name: str, tmp_path: Path) -> None:
 
 
 def test_kernels_are_discs_and_strides_one() -> None:
-    network = autoencoder.convolutional((4,), 7)
+    network = convolutional((4,), 7)
     torch.nn.init.ones_(network[0].weight)
     torch.nn.init.zeros_(network[0].bias)
     image = torch.zeros(1, 1, 15, 15)
