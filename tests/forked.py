@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import tempfile
@@ -28,16 +27,13 @@ def server() -> ForkServerContext:
 
 
 class Forked:
-    """A process that has been started, and what it has written so far.
+    """A process that has been started, and what it has written so far."""
 
-    ``room`` is how many bytes it may take beyond what it has when it starts.
-    """
-
-    def __init__(self, *words: str | Path, cwd: Path, room: int | None = None) -> None:
+    def __init__(self, *words: str | Path, cwd: Path) -> None:
         context = server()
         streams = tempfile.mkdtemp(prefix="streams-", dir=cwd.parent)
         self._out, self._err = (Path(streams, name) for name in ("out", "err"))
-        arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err), room
+        arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err)
         self._process = context.Process(target=_run, args=arguments)
         self._process.start()
 
@@ -62,7 +58,7 @@ class Forked:
         return code, self._out.read_text(), self.err
 
 
-def _run(words: list[str], cwd: str, out: str, err: str, room: int | None) -> None:
+def _run(words: list[str], cwd: str, out: str, err: str) -> None:
     for descriptor, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, descriptor)
@@ -73,7 +69,4 @@ def _run(words: list[str], cwd: str, out: str, err: str, room: int | None) -> No
     sys.argv = ["psychophys", *words]
     from psychophys.cli import main
 
-    if room is not None:
-        most = room + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     main()

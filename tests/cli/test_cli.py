@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
-from forked import Forked
 from inside import call_inside
 
 QUICK = ["--values", "4", "--phases", "1"]
@@ -203,18 +202,23 @@ def test_a_hub_model_without_a_network_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_out_of_memory_halves_the_batch_and_then_says_so(tmp_path: Path) -> None:
     def limited(gigabytes: float, *words: str) -> subprocess.CompletedProcess[bytes]:
-        code, out, err = Forked(*words, cwd=folder, room=int(gigabytes * 2**30)).wait(300)
-        return subprocess.CompletedProcess(words, code, out.encode(), err.encode())
+        code = (
+            "import resource, sys; from psychophys.cli import main; import psychophys.cli.each;"
+            "used = int(open('/proc/self/statm').read().split()[0]) * 4096;"
+            f"limit = used + int({gigabytes} * 2**30);"
+            "resource.setrlimit(resource.RLIMIT_AS, (limit, limit));"
+            "main()"
+        )
+        command = [sys.executable, "-W", "ignore", "-c", code, *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, check=False, env=ENV)
 
-    folder = tmp_path / "work"
-    folder.mkdir()
-    model = ["measure", "test_resnet", "--weights", "random", "--layers", "fc", "--phases", "4"]
-    done = limited(0.15, *model, "--values", "16", "--batch-size", "64", "-q")
+    model = ["measure", "resnet18", "--weights", "random", "--layers", "fc", "--phases", "4"]
+    done = limited(0.5, *model, "--values", "16", "--batch-size", "64", "-q")
     assert done.returncode == 0, done.stderr.decode()
-    assert len(pd.read_parquet(folder / "results.parquet")) == 16
-    line = error_line(limited(0.01, *model, "-o", "none.parquet"), 1)
+    assert len(pd.read_parquet(tmp_path / "results.parquet")) == 16
+    line = error_line(limited(0.04, "measure", "test_resnet", *model[2:], "-o", "none.parquet"), 1)
     assert "memory" in line
-    assert not (folder / "none.parquet").exists()
+    assert not (tmp_path / "none.parquet").exists()
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
