@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.results.fisher_matrices import FisherResults
-from psychophys.results.ranking import RANKINGS, rank
+from psychophys.results.ranking import RANKINGS, Ranking, rank
 from psychophys.results.summary import (
     LAYER,
     cautions,
@@ -154,28 +154,26 @@ def print_ranking(
     oriented = ranked["ratio"].notna().any()
     usual = ["ratio", "ratio_last", "threshold_last"] if oriented else ["threshold_last", "anisotropy"]
     usual += ["parameters"] if ranked["parameters"].notna().any() else []
-    indices = [ranking.name for ranking in RANKINGS if ranking.name in (*usual, sort)]
+    indices = [ranking for ranking in RANKINGS if ranking.name in (*usual, sort)]
     telling = ("seed", "checkpoint", "stimulus", "dimension")
     several = [name for name in telling if len(ranked[name].unique()) > 1]
     table = plain_table()
     table.add_column("", justify="right")
     for name in ("model", "weights", *several):
         table.add_column(name, overflow="fold", min_width=10)
-    for name in ("layers", *indices):
+    for name in ("layers", *(index.name for index in indices)):
         table.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(ranked.to_dict("records"), start=1):
         words = [str(row[name]) for name in ("model", "weights", *several, "layers")]
-        table.add_row(str(place), *words, *(_cell(name, row[name]) for name in indices))
+        table.add_row(str(place), *words, *(_cell(index, row[index.name]) for index in indices))
     print_table(console, table)
-    for ranking in RANKINGS:
-        if ranking.name in indices:
-            say(console, f"{ranking.name}: {ranking.meaning}")
+    say(console, *(f"{index.name}: {index.meaning}" for index in indices))
     runs = results.to_pandas().groupby("run_id", sort=False)
     say(console, *filter(None, dict.fromkeys(missed_axes(run) for _, run in runs)))
 
 
-def _cell(index: str, value: float) -> str:
-    return large(value) if index == "parameters" else number(value)
+def _cell(index: Ranking, value: float) -> str:
+    return large(value) if index.is_count else number(value)
 
 
 def print_development(console: Console, results: Results) -> None:

@@ -65,7 +65,7 @@ PANELS = Registry(
             "counted twice, gabors cut at the image's border. exact.* has ours: exact derivatives, gabors "
             "that fade. One untrained network is no test of what training did: `psychophys test` has "
             "twenty.",
-            8,
+            13,
             CLASSIFIERS,
         ),
         Panel(
@@ -88,7 +88,7 @@ PANELS = Registry(
             ("learn planted -o planted.parquet --figure planted.png",),
             "The paper has the prior of photographs, which is an estimate and peaks where pixels do. Here "
             "it is known, and peaks elsewhere, too.",
-            8,
+            17,
         ),
         Panel(
             "fig3",

@@ -18,9 +18,6 @@ from psychophys.cli.panels import PANELS, PAPER
 if TYPE_CHECKING:
     from psychophys.cli.panels import Panel
 
-ANYWHERE = "tf_efficientnet_lite0"
-"""Whose weights come along."""
-
 
 def paper(
     panels: Annotated[
@@ -73,13 +70,14 @@ def _list() -> None:
 def _models(panel: Panel, given: list[str] | None) -> tuple[str, ...]:
     """Those that are asked for, or the paper's whose weights are here, or the one that comes along."""
     from psychophys.observers import hub
+    from psychophys.observers.names import DEFAULT_MODEL
 
     if given:
         if not panel.models:
             raise UsageError(f"panel {panel.name} trains its own networks", "Leave out --model.")
         return tuple(given)
     here = tuple(model for model in panel.models if hub.is_here(model))
-    return here or (ANYWHERE,)
+    return here or (DEFAULT_MODEL,)
 
 
 def _make(panel: Panel, lines: list[str], folder: Path, quiet: bool) -> None:

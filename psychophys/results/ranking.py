@@ -14,11 +14,12 @@ from psychophys.results.thresholds import Results
 
 @dataclass(frozen=True)
 class Ranking:
-    """One number for a run, by which runs can be ranked."""
+    """One number for a run, by which runs can be ranked; a count is a whole number, and may be large."""
 
     name: str
     meaning: str
     ascending: bool
+    is_count: bool = False
 
 
 RANKINGS = (
@@ -27,7 +28,7 @@ RANKINGS = (
     Ranking("threshold_last", "mean threshold of the last layer", True),
     Ranking("threshold_best", "mean threshold of the layer that discriminates most finely", True),
     Ranking("anisotropy", "s.d. over mean of sensitivity, over the values, in the last layer", False),
-    Ranking("parameters", "of the network, fewest first", True),
+    Ranking("parameters", "of the network, fewest first", True, is_count=True),
 )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, say
+from psychophys.cli.display import number, plain_table, print_table, say
 from psychophys.learning.experiments import findings
 from psychophys.learning.modes import Modes
 from psychophys.learning.training import Learned
@@ -40,7 +40,7 @@ def print_modes(console: Console, modes: Modes) -> None:
         error = part["relative_error"].abs().median()
         shown = "-" if pd.isna(error) else f"{error:.1%}"
         table.add_row(f"{model}, {init}", *map(str, counts), *ends, shown)
-    console.print(table)
+    print_table(console, table)
 
 
 def _table(title: str, found: Findings) -> Table:
