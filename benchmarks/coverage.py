@@ -17,6 +17,7 @@ import argparse
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ def cover_file(file: str, threads: int, oracle_limit: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--files", nargs="*", default=sorted(timm.models.list_modules()))
+    files = [name for name in sorted(timm.models.list_modules()) if find_spec(f"timm.models.{name}")]
+    parser.add_argument("--files", nargs="*", default=files)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--oracle-limit", type=float, default=100, help="million parameters")

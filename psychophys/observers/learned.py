@@ -21,6 +21,7 @@ from torch.nn import functional
 from psychophys.base.errors import ModelError
 from psychophys.base.files import write_atomically
 from psychophys.observers.checkpoints import read_weights
+from psychophys.observers.classics import disc
 
 LEARNED = "learned"
 """Stands for the network that a checkpoint says it is of."""
@@ -169,9 +170,7 @@ class RoundConv2d(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, width: int) -> None:
         super().__init__(inputs, outputs, width, padding=width // 2)
-        offset = torch.arange(width) - (width - 1) / 2
-        inside = offset[:, None] ** 2 + offset**2 <= (width / 2) ** 2
-        self.register_buffer("inside", inside.float())
+        self.register_buffer("inside", disc(width))
         self.inside: Tensor
 
     def forward(self, images: Tensor) -> Tensor:

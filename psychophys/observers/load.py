@@ -218,7 +218,9 @@ def _load_pretrained(model: str, seed: int) -> tuple[nn.Module, str]:
     if is_embedded(model):
         return _load_embedded(seed)
     if not is_source(model) and not timm.is_model_pretrained(model):
-        raise UsageError(f"model {model} has no pretrained weights in timm", "Add --weights random.")
+        raise UsageError(
+            f"model {model} has no pretrained weights in timm", "Add --checkpoint FILE, or --weights random."
+        )
     network = _create(model, seed, pretrained=True)
     cfg = getattr(network, "pretrained_cfg", None) or {}
     return network, (cfg.get("hf_hub_id") and f"hub:{cfg['hf_hub_id']}") or model

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import timm
 
+import psychophys.observers.classics  # noqa: F401  # Registers them with timm.
 from psychophys.base.errors import UsageError, unknown
 from psychophys.observers.arithmetic import ARITHMETIC
 from psychophys.observers.checkpoints import find_checkpoints
