@@ -103,7 +103,7 @@ class AlexNet(nn.Module):
     ) -> None:
         super().__init__()
         width, stride, padding = first
-        self.num_classes = num_classes
+        self.num_classes, self.num_features = num_classes, hidden
         self.features = nn.Sequential(
             conv(in_chans, 64, width, stride=stride, padding=padding),
             nn.ReLU(inplace=True),
@@ -165,7 +165,7 @@ class ResNet20(nn.Module):
 
     def __init__(self, num_classes: int = 10, in_chans: int = 3) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.num_features = num_classes, 64
         self.conv1 = nn.Conv2d(in_chans, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True)

@@ -71,6 +71,28 @@ def draw(photographs: Photographs, side: int, count: int, angle_deg: float, seed
     return Crops(((images - mean) * window)[:, None], labels)
 
 
+def turned(images: Tensor, angle_deg: float) -> Tensor:
+    """Whole images of twice a crop's side, turned counter-clockwise, at the spacing of a crop.
+
+    What lies beyond an image goes on as its border is: :func:`window_of` cuts that away.
+
+    Parameters
+    ----------
+    images
+        Blurred: (N, C, 2 side, 2 side).
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, side, side).
+    """
+    wide = images.shape[-1]
+    x, y = _offsets(wide // SPACING, angle_deg)
+    grid = 2 * torch.stack([x, y], dim=-1).to(images) / (wide - 1)
+    every = grid.expand(len(images), -1, -1, -1)
+    return functional.grid_sample(images, every, mode="bicubic", align_corners=True, padding_mode="border")
+
+
 def window_of(side: int) -> Tensor:
     """The disc: 1 inside, 0 at the border, (side, side)."""
     along = (torch.arange(side) - (side - 1) / 2) / side

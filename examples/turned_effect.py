@@ -1,0 +1,115 @@
+"""What turning the photographs of a training did to what is told apart, layer by layer.
+
+python examples/turned_effect.py turned.parquet [--prior prior.parquet] [-o effect.csv]
+
+Reads thresholds of networks of train_turned.py over orientation or hue (`psychophys measure local-dir:upright-0
+local-dir:turned-0 ... -o turned.parquet`). Trainings are paired by their seed: the same initial weights and the same
+crops. With the prior of the photographs (`psychophys statistics`), `follows` is the correlation over values of
+log S(as they are) - log S(turned) with log p(value) - log p(value - turn): what the images alone would make. A
+sensitivity that is the architecture's cancels in the difference. Intervals (95 %) are Student's t over pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import psychophys
+from psychophys.comparison.priors import Density
+from psychophys.comparison.priors.table import statistic_for
+from psychophys.learning.trends import with_interval
+from psychophys.results.indices import cardinal_oblique_ratio
+
+TURNS = {"orientation": "turn_deg", "hue": "hue_deg"}
+"""By dimension, the option of train_turned.py."""
+
+
+def trainings(models: list[str]) -> pd.DataFrame:
+    """Settings of each network's training, from the directory that its name says."""
+    rows = []
+    for model in models:
+        path = Path(model.removeprefix("local-dir:"), "settings.json")
+        if not path.is_file():
+            raise SystemExit(f"error: {model} is not of train_turned.py: {path} is not there")
+        rows.append({"model": model, **json.loads(path.read_text())})
+    return pd.DataFrame(rows)
+
+
+def pairs(table: pd.DataFrame, turn: str) -> list[tuple[str, str, float]]:
+    """Networks that differ in the turn alone: as the photographs are, turned, and by how much."""
+    others = [name for name in TURNS.values() if name != turn]
+    plain = table[(table[turn] == 0) & (table[others] == 0).all(axis=1)]
+    turned = table[(table[turn] != 0) & (table[others] == 0).all(axis=1)]
+    same = [name for name in table.columns if name not in ("model", turn)]
+    both = plain.merge(turned, on=same, suffixes=("", "_turned"))
+    return list(zip(both["model"], both["model_turned"], both[f"{turn}_turned"], strict=True))
+
+
+def effect(results: psychophys.Results, prior: psychophys.Prior | None) -> pd.DataFrame:
+    """A row for each network and layer."""
+    frame = results.to_pandas()
+    stimulus, dimension = frame[["stimulus", "dimension"]].iloc[0]
+    turn = TURNS[dimension]
+    density = None if prior is None else prior.density(statistic_for(stimulus, dimension))
+    settings = trainings(list(frame["model"].unique()))
+    networks = dict(zip(settings["model"], settings["network"], strict=True))
+    curves = {
+        key: part.sort_values("value").set_index("value")["sensitivity"]
+        for key, part in frame.groupby(["model", "layer"], sort=False)
+    }
+    found = pairs(settings, turn)
+    rows = []
+    for network in dict.fromkeys(networks.values()):
+        own = [pair for pair in found if networks[pair[0]] == network]
+        for layer in dict.fromkeys(name for model, name in curves if networks[model] == network):
+            row: dict[str, Any] = {"network": network, "layer": layer, "pairs": len(own)}
+            both = [(curves[a, layer], curves[b, layer], deg) for a, b, deg in own]
+            if dimension == "orientation":
+                row |= ratios(both)
+            if density is not None:
+                followed = [follows(*pair, density) for pair in both]
+                row |= with_interval("follows", followed, scale="correlation")
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ratios(both: list[tuple[pd.Series, pd.Series, float]]) -> dict[str, float]:
+    """Cardinal over oblique sensitivity, and the difference of its logarithms."""
+    upright, turned = (
+        np.array([cardinal_oblique_ratio(pair[k].index.to_numpy(), pair[k].to_numpy()) for pair in both])
+        for k in (0, 1)
+    )
+    return {
+        **with_interval("upright", upright, scale="ratio"),
+        **with_interval("turned", turned, scale="ratio"),
+        **with_interval("difference", np.log(upright) - np.log(turned)),
+    }
+
+
+def follows(plain: pd.Series, turned: pd.Series, deg: float, density: Density) -> float:
+    """Correlation of the difference of logarithms with what the prior of the images would make of it."""
+    value = plain.index.to_numpy()
+    common = density.at(value) / density.turned(deg).at(value)
+    return float(np.corrcoef(np.log(plain / turned), np.log(common))[0, 1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--prior", help="file of `psychophys statistics`, or a name of `psychophys priors`")
+    parser.add_argument("-o", "--output", type=Path, help="table as CSV")
+    given = parser.parse_args()
+    prior = psychophys.load_prior(given.prior) if given.prior else None
+    table = effect(psychophys.read(given.results), prior)
+    if given.output:
+        table.to_csv(given.output, index=False)
+    print(table.to_string(index=False, float_format=lambda number: f"{number:.3g}"))
+
+
+if __name__ == "__main__":
+    main()
