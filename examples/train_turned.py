@@ -1,15 +1,15 @@
 """Train a network of timm's on photographs that are turned, or whose hues are turned.
 
-The control of Benjamin et al. (2022) at full size: what a network tells apart comes from its images and from its
-architecture, and only the one turns with the photographs. Photographs lie in a folder for each class.
+The control of Benjamin et al. (2022) at full size: what a network tells apart comes from its images and from
+its architecture, and only the one turns with the photographs. They lie in a folder for each class.
 
 python examples/train_turned.py imagenet/train upright --network resnet18
 torchrun --nproc-per-node 8 examples/train_turned.py imagenet/train turned --network resnet18 --turn-deg 45
 psychophys measure local-dir:upright local-dir:turned -o turned.parquet
 
-The photographs of both are cut by the same disc and are equally sharp. A seed decides the initial weights, the
-crops and their order, which are the same for every angle. After each epoch all is written: begun again with the
-same options, a training goes on where it was, to the same weights.
+The photographs of both are cut by the same disc and are equally sharp. A seed decides the initial weights,
+the crops and their order, which are the same for every angle. After each epoch all is written: begun again
+with the same options, a training goes on where it was, to the same weights.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import argparse
 import csv
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -148,16 +149,17 @@ def train(
     for epoch in range(first, given.epochs):
         # All that is drawn in an epoch hangs on its number, so that it is the same when begun again.
         torch.manual_seed(given.seed * 1_000_003 + epoch)
+        random.seed(given.seed * 1_000_003 + epoch)
         sampler.set_epoch(epoch)
         started = time.perf_counter()
         loss = _epoch(model.train(), optimiser, schedule, _images(loader, prepare))
         right = _correct(network.eval(), _images(tests, prepare))
         if _rank() == 0:
-            _log(given, epoch + 1, loss, right, time.perf_counter() - started)
             if (epoch + 1) % given.keep_every == 0 or epoch + 1 == given.epochs:
                 _keep(given, network, epoch + 1)
             state = {"epoch": epoch + 1, **{name: part.state_dict() for name, part in parts.items()}}
             write_atomically(given.output / STATE, partial(torch.save, state))
+            _log(given, epoch + 1, loss, right, time.perf_counter() - started)
 
 
 def _images(loader: Iterable[Any], prepare: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,12 +1,13 @@
 """What turning the photographs of a training did to what is told apart, layer by layer.
 
-python examples/turned_effect.py turned.parquet [--prior prior.parquet] [-o effect.csv]
+python examples/turned_effect.py turned.parquet --prior prior.parquet [--figure effect.png]
 
-Reads thresholds of networks of train_turned.py over orientation or hue (`psychophys measure local-dir:upright-0
-local-dir:turned-0 ... -o turned.parquet`). Trainings are paired by their seed: the same initial weights and the same
-crops. With the prior of the photographs (`psychophys statistics`), `follows` is the correlation over values of
-log S(as they are) - log S(turned) with log p(value) - log p(value - turn): what the images alone would make. A
-sensitivity that is the architecture's cancels in the difference. Intervals (95 %) are Student's t over pairs.
+Reads thresholds over orientation or hue of networks of train_turned.py, as written by
+`psychophys measure local-dir:upright-0 local-dir:turned-0 ... -o turned.parquet`. Trainings are paired by
+their seed: the same initial weights, the same crops. `follows` is the correlation over values of
+log S(as they are) - log S(turned) with log p(value) - log p(value - turn), p from `psychophys statistics`:
+what the photographs alone would make. What is the architecture's cancels in the difference. Intervals (95 %)
+are Student's t over pairs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -25,6 +28,7 @@ from psychophys.comparison.priors.table import statistic_for
 from psychophys.learning.trends import with_interval
 from psychophys.results.indices import cardinal_oblique_ratio
 
+mpl.use("Agg")
 TURNS = {"orientation": "turn_deg", "hue": "hue_deg"}
 """By dimension, the option of train_turned.py."""
 
@@ -63,6 +67,8 @@ def effect(results: psychophys.Results, prior: psychophys.Prior | None) -> pd.Da
         for key, part in frame.groupby(["model", "layer"], sort=False)
     }
     found = pairs(settings, turn)
+    if not found:
+        raise SystemExit(f"error: no two trainings in the file differ in their {turn} alone")
     rows = []
     for network in dict.fromkeys(networks.values()):
         own = [pair for pair in found if networks[pair[0]] == network]
@@ -98,17 +104,54 @@ def follows(plain: pd.Series, turned: pd.Series, deg: float, density: Density) -
     return float(np.corrcoef(np.log(plain / turned), np.log(common))[0, 1])
 
 
+def told(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers with their intervals in one column each."""
+    shown = table[["network", "layer", "pairs"]].copy()
+    for name in ("upright", "turned", "difference", "follows"):
+        if name in table:
+            ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
+            shown[name] = [f"{mean:.2f} ({low:.2f} to {high:.2f})" for mean, low, high in ends]
+    return shown
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """What the photographs made, by layer, with intervals; a panel for each network."""
+    names = [name for name in ("difference", "follows") if name in table]
+    titles = {
+        "difference": "cardinal over oblique,\nlog upright - log turned",
+        "follows": "correlation of the difference\nwith that of the priors",
+    }
+    networks = table["network"].unique()
+    layout = {"squeeze": False, "sharex": "row", "layout": "constrained"}
+    size = (1.5 + 4.5 * len(names), 2.8 * len(networks) + 0.8)
+    figure, every = plt.subplots(len(networks), len(names), figsize=size, **layout)
+    for axes, network in zip(every, networks, strict=True):
+        part = table[table["network"] == network]
+        for ax, name in zip(axes, names, strict=True):
+            place, mean = np.arange(len(part)), part[name].to_numpy()
+            ends = np.abs(part[[f"{name}_low", f"{name}_high"]].to_numpy().T - mean)
+            ax.axhline(0, color="0.6", linewidth=0.8)
+            ax.errorbar(place, mean, ends, fmt="o", color="#0072B2", markersize=4, elinewidth=1)
+            ax.set_xticks(place, part["layer"], rotation=90, fontsize="small")
+            ax.set_ylabel(titles[name])
+            ax.set_title(network, fontsize="medium")
+    figure.savefig(path, dpi=200)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--prior", help="file of `psychophys statistics`, or a name of `psychophys priors`")
-    parser.add_argument("-o", "--output", type=Path, help="table as CSV")
+    parser.add_argument("-o", "--output", type=Path, help="all numbers as CSV")
+    parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     prior = psychophys.load_prior(given.prior) if given.prior else None
     table = effect(psychophys.read(given.results), prior)
     if given.output:
         table.to_csv(given.output, index=False)
-    print(table.to_string(index=False, float_format=lambda number: f"{number:.3g}"))
+    if given.figure:
+        draw(table, given.figure)
+    print(told(table).to_string(index=False))
 
 
 if __name__ == "__main__":
