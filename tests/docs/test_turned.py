@@ -84,7 +84,7 @@ def test_training_goes_on_where_it_was_to_the_same_weights(folder: Path) -> None
     first, second = state(folder, "whole", 2), state(folder, "stopped", 2)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert list(pd.read_csv(folder / "stopped" / "log.csv")["epoch"]) == [1, 2]
-    with pytest.raises(SystemExit, match="is a training with .'turn_deg': 0"):
+    with pytest.raises(SystemExit, match="is a training with"):
         train(folder, "whole", "--turn-deg", "45")
 
 
