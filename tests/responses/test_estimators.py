@@ -1,6 +1,5 @@
 """Every estimator against independent slow oracles."""
 
-import colorsys
 import math
 from typing import Any
 
@@ -121,75 +120,6 @@ def test_estimator_agrees_with_differences_in_every_layer(
     for name, expected in oracle(lite0, layers, values, phases).items():
         ours = frame.loc[frame["layer"] == name, "sensitivity"].to_numpy()
         assert np.abs(ours / expected.numpy() - 1).mean() <= tolerance, name
-
-
-def paper_gabor(angle: float, phase: float) -> np.ndarray:
-    """The published convention, written out: rescaled to [-1, 1], no mapping to [0, 1]."""
-    x, y = np.meshgrid(np.arange(224), np.arange(224))
-    x, y = (x - 112) / 100, (y - 112) / 100
-    turn = -angle - np.pi / 2
-    u = x * np.cos(turn) + y * np.sin(turn)
-    g = np.exp(-0.5 * (x**2 + y**2) / 0.5**2) * np.cos(2 * np.pi * 2 * u + phase)
-    return (g - g.min()) * 2 / (g.max() - g.min()) - 1
-
-
-def paper_information(observer: Observer, layer: str, plus: Tensor, minus: Tensor, delta: float) -> float:
-    kept: list[Tensor] = []
-    module = dict(observer.model.named_modules())[layer]
-    handle = module.register_forward_hook(lambda m, i, o: kept.append(o.detach().clone()))
-    with torch.no_grad():
-        observer.model((plus - 0.5) / 0.5)
-        observer.model((minus - 0.5) / 0.5)
-    handle.remove()
-    slope = (kept[0] - kept[1]).flatten(1) / (2 * delta)
-    return float(slope.square().sum(1).mean())
-
-
-@pytest.mark.slow
-def test_preset_orientation_is_the_published_formula(lite0: Observer) -> None:
-    angles, phases, delta = [0.0, 33.0, 90.0], [0.0, 20.0, 180.0], 0.01
-    frame = psychophys.measure(
-        lite0,
-        preset="benjamin2022",
-        values=angles,
-        parameters={"phase": phases},
-        layers=["blocks.1", "classifier"],
-    ).to_pandas()
-    for layer in ("blocks.1", "classifier"):
-        ours = frame.loc[frame["layer"] == layer, "fisher_information"].to_numpy()
-        for angle, information in zip(np.deg2rad(angles), ours, strict=True):
-            sides = [
-                torch.tensor(np.stack([paper_gabor(angle + s * delta, p) for p in np.deg2rad(phases)]))
-                .unsqueeze(1)
-                .expand(-1, 3, -1, -1)
-                for s in (1, -1)
-            ]
-            per_rad = paper_information(lite0, layer, *sides, delta)
-            assert information == pytest.approx(per_rad * (np.pi / 180) ** 2, rel=1e-6)
-
-
-def test_preset_hue_is_the_published_formula(lite0: Observer) -> None:
-    grid = np.linspace(0.5, 0.9, 2)
-    frame = psychophys.measure(
-        lite0, dimension="hue", preset="benjamin2022", values=[25.0],
-        parameters={"saturation": list(grid), "value": list(grid)}, layers="blocks.0",
-    ).to_pandas()  # fmt: skip
-
-    def patches(hue: float) -> Tensor:
-        colours = [colorsys.hsv_to_rgb(hue / 360, s, v) for s in grid for v in grid]
-        return torch.tensor(colours, dtype=torch.float64).reshape(-1, 3, 1, 1).expand(-1, 3, 224, 224)
-
-    expected = paper_information(lite0, "blocks.0", patches(25.1), patches(24.9), 0.1)
-    assert frame["fisher_information"].item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_preset_has_the_published_settings() -> None:
-    spec = plan(preset="benjamin2022")
-    assert (len(spec.values), spec.values[0], spec.values[-1]) == (180, 0.0, 180.0)
-    phases = spec.parameters["phase"]
-    assert (len(phases), phases[0], phases[-1]) == (10, 0.0, 180.0)
-    assert (spec.estimator.name, spec.noise.name) == ("central", "gaussian")
-    assert math.radians(spec.step) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("estimator", ["jvp", "central", "chained"])
