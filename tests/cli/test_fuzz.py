@@ -125,6 +125,7 @@ VALUES = {
     " | '' = contrast =1 contrast= contrast=2 contrast=nan x=a size=0 y=inf phase=HUGE contrast=0:1:HUGE"
     f" contrast==1 {JUNK}",
     "--preset": f"benjamin2022 | '' benjamin {JUNK}",
+    "--pooling": f"mean sum '' | average {JUNK}",
     "--layers": "all default * conv conv,fc relu@2 re* '' , [ none LONG ODD |",
     "--estimator": f"jvp central chained '' | jpv {JUNK}",
     "--noise": f"relative gaussian poisson empirical input '' | gausian {JUNK}",
