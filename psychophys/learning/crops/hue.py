@@ -180,7 +180,7 @@ def find_hue(learned: Learned) -> Findings:
         pd.DataFrame(rows),
         [
             *_turns_told(rows[-1], [c for c in final if c.step == last], known),
-            *_followed_told(rows[-1], known),
+            *_followed_told(rows[-1], [c for c in final if c.step == last], known),
         ],
         trend(final, partial(_with, known, "ideal")),
         "rank correlation with the ideal",
@@ -231,6 +231,11 @@ def _with(known: Known, name: str, curve: Curve) -> float:
     return rank_correlation(curve.sensitivity, np.array(known[curve.model][name]))
 
 
+def _at_common(known: Known, curve: Curve) -> float:
+    """Sensitivity at hues, each as often as it is found, over its mean."""
+    return float(np.average(share(curve), weights=np.array(known[curve.model]["common"])))
+
+
 def _by_run(own: Sequence[Curve], index: Callable[[Curve], float]) -> list[float]:
     """Means over the conditions, which have the same initial weights."""
     seeds = dict.fromkeys(curve.seed for curve in own)
@@ -261,11 +266,13 @@ def _turns_told(row: Mapping[str, Any], end: Sequence[Curve], known: Known) -> l
     return said
 
 
-def _followed_told(row: Mapping[str, Any], known: Known) -> list[str]:
+def _followed_told(row: Mapping[str, Any], end: Sequence[Curve], known: Known) -> list[str]:
     best = [rank_correlation(np.array(one["ideal"]), np.array(one["common"])) for one in known.values()]
+    common = with_interval("common", _by_run(end, partial(_at_common, known)), scale="ratio")
     return [
         f"Its rank correlation with the ideal curve is {told(row, 'ideal', '.2f')}; untrained, "
         f"{told(row, 'untrained', '.2f')}.",
         f"With how common hues are it is {told(row, 'common', '.2f')}, and that of the ideal curve "
         f"{np.mean(best):.2f}.",
+        f"Over hues as common as they are it is {told(common, 'common', '.2f')} times its mean over the ring.",
     ]
