@@ -272,7 +272,7 @@ def _followed_told(row: Mapping[str, Any], end: Sequence[Curve], known: Known) -
     return [
         f"Its rank correlation with the ideal curve is {told(row, 'ideal', '.2f')}; untrained, "
         f"{told(row, 'untrained', '.2f')}.",
-        f"With how common hues are it is {told(row, 'common', '.2f')}, and that of the ideal curve "
+        f"That with how common hues are is {told(row, 'common', '.2f')}, and that of the ideal curve "
         f"{np.mean(best):.2f}.",
-        f"Over hues as common as they are it is {told(common, 'common', '.2f')} times its mean over the ring.",
+        f"Over hues as common as they are, sensitivity is {told(common, 'common', '.2f')} times its mean.",
     ]
