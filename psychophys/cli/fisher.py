@@ -46,7 +46,7 @@ def fisher(
 ) -> None:
     """Measure two or more dimensions at once: the Fisher matrix, thresholds joint and alone.
 
-    --dimension, --confidence and --until-precision are not for this command.
+    --dimension, --confidence, --until-precision and --pooling are not for this command.
 
     \b
     Examples:
@@ -105,5 +105,7 @@ def _plan(asked: Asked, dimensions: str | None) -> Joint:
         raise UsageError(
             "fisher gives no intervals", "Leave out --confidence and --until-precision, or use `measure`."
         )
+    if settings.pop("pooling") != usual["pooling"]:
+        raise UsageError("fisher averages J over the samples", "Leave out --pooling, or use `measure`.")
     named = DEFAULT_DIMENSIONS if dimensions is None else [part.strip() for part in dimensions.split(",")]
     return plan_fisher(named, **settings)

@@ -58,7 +58,8 @@ def learn(
     noise: Annotated[
         float | None,
         typer.Option(
-            help="Of autoencoder and planted: s.d. on the pixels, to be removed.", show_default="0.25"
+            help="Of autoencoder, planted (0.25) and hue (0.1): s.d. on the pixels, to be removed.",
+            show_default=_OWN,
         ),
     ] = None,
     network: Annotated[
@@ -101,7 +102,7 @@ def learn(
 
     linear: autoencoders of image patches, against theory. supervised: is it frequency or information that
     makes sensitivity? autoencoder, classifier: photographs upright, or turned by 45 deg. planted: worlds
-    whose prior is known. rearing: worlds that change.
+    whose prior is known. hue: photographs whose hues are turned. rearing: worlds that change.
     Begun again with a Parquet output, it skips the runs that are in it already.
 
     \b

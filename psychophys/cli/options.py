@@ -16,6 +16,7 @@ from psychophys.cli.names import (
     DTYPES,
     ESTIMATORS,
     NOISES,
+    POOLINGS,
     PRECISIONS,
     PRESETS,
     STIMULI,
@@ -124,6 +125,10 @@ def _options(
     preset: Annotated[
         str | None, typer.Option(help=f"Settings of a published experiment: {either(PRESETS)}.")
     ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help=f"What J is of all samples: {either(POOLINGS)}.", show_default="mean"),
+    ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option(help="default, all, or glob patterns; may be repeated.", show_default="default"),
@@ -205,6 +210,7 @@ def _options(
         "confidence": confidence,
         "precision": None if until_precision is None else parse_share(until_precision),
         "preset": preset,
+        "pooling": pooling,
         "images": [str(path) for path in images or []],
     }
     variants = [part.strip() for part in weights.split(",")]

@@ -133,6 +133,12 @@ def hue_rate(hue_deg: Array, parameters: Mapping[str, float], step_deg: float = 
     return np.asarray(deltaE_ciede2000(here, there) / step_deg, dtype=float)
 
 
+def cielab_rate(hue_deg: Array, parameters: Mapping[str, float], step_deg: float = HUE_STEP_DEG) -> Array:
+    """Distance in CIELAB per degree of hue, in a straight line; otherwise as :func:`hue_rate`."""
+    here, there = (_lab(hue_deg + by, parameters) for by in (0, step_deg))
+    return np.asarray(np.linalg.norm(there - here, axis=-1) / step_deg, dtype=float)
+
+
 def _lab(hue_deg: Array, parameters: Mapping[str, float]) -> Array:
     if "chroma" in parameters:
         hue, lightness, chroma = np.broadcast_arrays(hue_deg, parameters["lightness"], parameters["chroma"])
@@ -202,6 +208,25 @@ REFERENCES = Registry(
             period=360,
             reads=("saturation", "value", "lightness", "chroma"),
             rate=hue_rate,
+        ),
+        Reference(
+            name="cielab",
+            summary="how far apart neighbouring hues are in CIELAB (Delta-E 1976), in a straight line",
+            dimension="hue",
+            stimuli=("patch", "patch-lch"),
+            formula="1 / threshold proportional to |d (L*, a*, b*) / d hue|",
+            citation="Robertson 1977, Color Res Appl 2:7",
+            doi="10.1002/j.1520-6378.1977.tb00104.x",
+            kind="shape",
+            unit="deg",
+            axis="hue",
+            axis_unit="deg",
+            valid=(0, 360),
+            period=360,
+            reads=("saturation", "value", "lightness", "chroma"),
+            rate=cielab_rate,
+            caveat="CIELAB is far from uniform: among saturated colours, distances of the same size are seen "
+            "unlike",
         ),
     ),
     Reference,

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from psychophys.base.errors import UsageError
 from psychophys.base.registry import Registry
-from psychophys.learning.crops import autoencoder, classifier, planted
+from psychophys.learning.crops import autoencoder, classifier, hue, planted
 from psychophys.learning.gratings import rearing, supervised
 from psychophys.learning.linear.findings import find_linear
 from psychophys.learning.linear.plan import LinearSettings
@@ -114,6 +114,13 @@ EXPERIMENTS = Registry(
             planted.plan_planted,
             planted.find_planted,
             {"runs": 2, "steps": 120, "snapshots": 2},
+        ),
+        Experiment(
+            "hue",
+            hue.HueSettings,
+            hue.plan_hue,
+            hue.find_hue,
+            {"runs": 2, "steps": 200, "snapshots": 2},
         ),
         Experiment(
             "classifier",

@@ -1,4 +1,4 @@
-"""Grey photographs in memory: what patches and crops are cut from."""
+"""Photographs in memory: what patches, crops and pixels are cut from."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MOST_PHOTOGRAPHS = 1000
 
 @dataclass(frozen=True)
 class Photographs:
-    """Grey photographs.
+    """Photographs.
 
     Attributes
     ----------
     images
-        Values in [0, 1], the mean of three channels: (H, W) each.
+        Values in [0, 1]: (H, W) each, the mean of three channels, or (H, W, 3) in colour.
     labels
         Of each, a number for the name of its folder.
     classes
@@ -39,8 +39,10 @@ class Photographs:
     sha256: str
 
 
-def load_photographs(images: Sequence[str | Path] = (), *, shorter_side: int) -> Photographs:
-    """Read photographs as grey, the shorter side scaled to so many pixels.
+def load_photographs(
+    images: Sequence[str | Path] = (), *, shorter_side: int, colour: bool = False
+) -> Photographs:
+    """Read photographs as grey or in colour, the shorter side scaled to so many pixels.
 
     Parameters
     ----------
@@ -59,16 +61,17 @@ def load_photographs(images: Sequence[str | Path] = (), *, shorter_side: int) ->
     folders = [PurePosixPath(source.member or source.path).parent.name for source in sources]
     classes = tuple(sorted(set(folders)))
     labels = tuple(classes.index(folder) for folder in folders)
-    grey = tuple(_grey(source, shorter_side) for source in sources)
+    known = tuple(_read(source, shorter_side, colour) for source in sources)
     digest = hashlib.sha256(repr(labels).encode())
-    for image in grey:
+    for image in known:
         digest.update(f"{image.shape}".encode() + image.tobytes())
-    return Photographs(grey, labels, classes, digest.hexdigest())
+    return Photographs(known, labels, classes, digest.hexdigest())
 
 
-def _grey(source: Source, shorter_side: int) -> NDArray[np.float32]:
+def _read(source: Source, shorter_side: int, colour: bool) -> NDArray[np.float32]:
     try:
         image = decode(read(source), shorter_side)
     except UnreadableError as error:
         raise UsageError(f"image {source} cannot be used: {error}", "Leave it out.") from error
-    return np.asarray(np.asarray(image, np.float32).mean(axis=2) / 255, np.float32)
+    rgb = np.asarray(image, np.float32)
+    return np.asarray((rgb if colour else rgb.mean(axis=2)) / 255, np.float32)

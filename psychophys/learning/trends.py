@@ -15,10 +15,8 @@ from psychophys.results.indices import cardinal_oblique_ratio
 from psychophys.results.thresholds import Results
 
 CONFIDENCE = 0.95
-WIDEST_DEG = 90.0
-"""Interval of a turn from which nothing is known of its direction: orientations repeat after 180."""
-
-
+HALF_ROUND_DEG = 180.0
+"""After which orientations repeat."""
 R_MOST = 1 - 1e-6
 
 
@@ -36,8 +34,8 @@ class Findings:
         ``model, seed, step, index``: one number for each network and step.
     index
         What that number is.
-    layer, dimension
-        That it is of.
+    layer, dimension, period_deg
+        That it is of, and after which the dimension repeats.
     ratio
         Whether that number is a ratio.
     marks
@@ -55,6 +53,7 @@ class Findings:
     index: str = ""
     layer: str = ""
     dimension: str = "orientation"
+    period_deg: float = HALF_ROUND_DEG
     ratio: bool = False
     marks: tuple[int, ...] = ()
     expected: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
@@ -167,16 +166,16 @@ def trend(every: Sequence[Curve], index: Callable[[Curve], float]) -> pd.DataFra
     )
 
 
-def shift_deg(first: Array, second: Array) -> float:
+def shift_deg(first: Array, second: Array, period_deg: float = HALF_ROUND_DEG) -> float:
     """How far the second curve must be turned back to be most like the first.
 
-    The curves are of orientations that are evenly spread over 180 deg. The shift is where their circular
+    The curves are of values that are evenly spread over a period. The shift is where their circular
     correlation is largest, with a parabola through the largest value and its neighbours.
 
     Returns
     -------
     float
-        In deg, from -90 to 90; NaN where a curve is flat.
+        In deg, half a period to either side at most; NaN where a curve is flat.
     """
     a, b = first - first.mean(), second - second.mean()
     if not (a.std() > 0 and b.std() > 0):
@@ -187,22 +186,40 @@ def shift_deg(first: Array, second: Array) -> float:
     before, top, after = like[best - 1], like[best], like[(best + 1) % len(like)]
     bend = before - 2 * top + after
     place = best + (0.5 * (before - after) / bend if bend else 0.0)
-    return float(nearest_turn(np.array(place * 180.0 / len(a))))
+    return float(nearest_turn(np.array(place * period_deg / len(a)), period_deg))
 
 
-def nearest_turn(angle_deg: Array) -> Array:
-    """The same turn of an orientation, from -90 to 90 deg."""
-    return np.asarray((angle_deg + 90) % 180 - 90)
+def nearest_turn(angle_deg: Array, period_deg: float = HALF_ROUND_DEG) -> Array:
+    """The same turn, by half a period to either side at most."""
+    return np.asarray((angle_deg + period_deg / 2) % period_deg - period_deg / 2)
 
 
-def with_turns(name: str, shifts_deg: Array, about_deg: float) -> dict[str, float]:
+def jackknife_shifts(pairs: Sequence[tuple[Array, Array]], period_deg: float = HALF_ROUND_DEG) -> Array:
+    """Pseudo-values of the shift between the means of two sets of curves, one for each pair."""
+    firsts, seconds = (np.array([pair[place] for pair in pairs]) for place in (0, 1))
+    count = len(pairs)
+    if not count:
+        return np.array([])
+    whole = shift_deg(firsts.mean(axis=0), seconds.mean(axis=0), period_deg)
+    if count == 1:
+        return np.array([whole])
+    means = (
+        (np.delete(every, left, axis=0).mean(axis=0) for every in (firsts, seconds)) for left in range(count)
+    )
+    without = np.array([shift_deg(first, second, period_deg) for first, second in means])
+    return pseudo_values(whole, nearest_turn(without - whole, period_deg))
+
+
+def with_turns(
+    name: str, shifts_deg: Array, about_deg: float, period_deg: float = HALF_ROUND_DEG
+) -> dict[str, float]:
     """:func:`with_interval` of turns, each taken the short way round from ``about_deg``.
 
-    NaN where the interval is wider than 90 deg: then nothing is known of the direction.
+    NaN where the interval is wider than half a period: then nothing is known of the direction.
     """
     known = np.asarray(shifts_deg, float)
-    found = with_interval(name, about_deg + nearest_turn(known - about_deg))
-    if found[f"{name}_high"] - found[f"{name}_low"] > WIDEST_DEG:
+    found = with_interval(name, about_deg + nearest_turn(known - about_deg, period_deg))
+    if found[f"{name}_high"] - found[f"{name}_low"] > period_deg / 2:
         return dict.fromkeys(found, float("nan"))
     return found
 

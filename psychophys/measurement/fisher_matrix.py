@@ -94,7 +94,7 @@ class Joint:
         return np.asarray(ordered.reshape(-1, len(self.points), *numbers.shape[2:]).mean(axis=0))
 
 
-@takes_options("dimension", "confidence", "precision")
+@takes_options("dimension", "confidence", "precision", "pooling")
 def fisher_matrix(
     model: str | Observer = DEFAULT_MODEL,
     dimensions: Sequence[str] = DEFAULT_DIMENSIONS,
@@ -114,11 +114,11 @@ def fisher_matrix(
     batch_size, progress
         See :func:`psychophys.measure`.
     **options
-        As for :func:`psychophys.measure`, except ``dimension``, ``confidence`` and ``precision``. ``values``
-        are of the first dimension; the others are measured at the values that ``parameters`` has for them,
-        by default the stimulus's own, and all combinations are points of their own. Over the other
-        parameters J is averaged before it is inverted. ``step`` is along the first dimension; the others
-        have their own. The noise must be independent between units.
+        As for :func:`psychophys.measure`, except ``dimension``, ``confidence``, ``precision`` and
+        ``pooling``. ``values`` are of the first dimension; the others are measured at the values that
+        ``parameters`` has for them, by default the stimulus's own, and all combinations are points of their
+        own. Over the other parameters J is averaged before it is inverted. ``step`` is along the first
+        dimension; the others have their own. The noise must be independent between units.
 
     Returns
     -------
@@ -149,7 +149,8 @@ def plan_fisher(dimensions: Sequence[str] = DEFAULT_DIMENSIONS, **settings: Any)
     Parameters
     ----------
     settings
-        Arguments of :func:`psychophys.plan` apart from ``dimension``, ``confidence`` and ``precision``.
+        Arguments of :func:`psychophys.plan` apart from ``dimension``, ``confidence``, ``precision`` and
+        ``pooling``.
     """
     names = (dimensions,) if isinstance(dimensions, str) else tuple(dimensions)
     if len(names) < 2 or len(set(names)) < len(names) or not all(names):

@@ -39,6 +39,7 @@ class Options(ObserverOptions, total=False):
     confidence: float
     precision: float | None
     preset: str | None
+    pooling: str | None
     images: Sequence[str | Path]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from psychophys.base.errors import UsageError
+from psychophys.measurement.pooling import POOLINGS
 from psychophys.measurement.presets import preset_settings
 from psychophys.measurement.spec import Measurement
 from psychophys.noise.information import Noise
@@ -34,6 +35,7 @@ def plan(
     confidence: float = 0.95,
     precision: float | None = None,
     preset: str | None = None,
+    pooling: str | None = None,
     images: Sequence[str | Path] = (),
 ) -> Measurement:
     """Resolve defaults and check a measurement before anything is computed.
@@ -70,6 +72,8 @@ def plan(
         Add nuisance samples until every interval's half-width is this fraction of its threshold.
     preset
         Name of a published experiment whose settings replace the defaults.
+    pooling
+        What J is of all samples: ``mean``, of one on average, or ``sum``, of all together.
     images
         Photographs of your own for the stimuli ``image`` and ``image-band``: folders, archives, files. Those
         that cannot be used are left out; the stimulus says which (``unusable``).
@@ -105,6 +109,7 @@ def plan(
         confidence=_share("confidence", confidence),
         precision=None if precision is None else _share("precision", precision),
         preset=preset or "",
+        pooling=POOLINGS.find(pooling or base.get("pooling", "mean")),
     )
     _check_precision(measurement)
     return measurement

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from psychophys.base.definition import definition
 from psychophys.base.errors import UsageError
+from psychophys.measurement.pooling import POOLINGS, Pooling
 from psychophys.noise.information import Noise, Setting
 from psychophys.noise.models import NOISE, get_noise
 from psychophys.responses.estimators import ESTIMATORS, Estimator, get_estimator
@@ -35,7 +36,7 @@ class Measurement:
     values
         Where the dimension is measured, in its unit.
     parameters
-        Values of every other parameter; all combinations are averaged over.
+        Values of every other parameter; all combinations are the samples, which are pooled over.
     step
         Half-width of a central difference, in the dimension's unit.
     noise_level, noise_options
@@ -47,6 +48,8 @@ class Measurement:
     precision
         Half-width of intervals, as a fraction of the threshold, until which samples are added; None
         to take those of ``parameters`` alone.
+    pooling
+        What J is of all samples: their mean, or their sum.
     """
 
     stimulus: Stimulus
@@ -63,6 +66,7 @@ class Measurement:
     confidence: float = 0.95
     precision: float | None = None
     preset: str = ""
+    pooling: Pooling = POOLINGS["mean"]
 
     def __post_init__(self) -> None:
         if not self.layers or not all(self.layers):
@@ -71,6 +75,7 @@ class Measurement:
         if images > MOST_VALUES:
             raise UsageError(f"{images:,} combinations of values", f"Ask for at most {MOST_VALUES:,}.")
         self._check_noise()
+        self._check_pooling()
         if self.estimator.on_grid:
             grid_step(self.values, self.estimator.name)
         for values in self._combinations():
@@ -90,6 +95,19 @@ class Measurement:
             raise UsageError(
                 f"{noise.name} noise with {count} phases, images or noise samples",
                 f"Give {method.fewest_samples} or more: --phases, --set sample=..., --images.",
+            )
+
+    def _check_pooling(self) -> None:
+        if not self.pooling.together:
+            return
+        if not self.noise.method.is_independent:
+            raise UsageError(
+                f"{self.noise.name} noise has no J of single samples to add up", "Use --pooling mean."
+            )
+        if self.precision is not None:
+            raise UsageError(
+                f"precision {self.precision:g} of J over all samples together, which grows with them",
+                "Use --pooling mean, or leave --until-precision out.",
             )
 
     def check_size(self, shorter_side: int) -> None:
@@ -164,8 +182,10 @@ class Measurement:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance and the run id."""
-        named = {part: getattr(self, part).name for part in ("stimulus", "estimator", "noise")}
+        named = {part: getattr(self, part).name for part in ("stimulus", "estimator", "noise", "pooling")}
         plain: dict[str, Any] = {**self.__dict__, **named}
+        if not self.pooling.together:
+            del plain["pooling"]  # Files are older than it: the mean is what is meant without it.
         if self.stimulus.images:
             plain["images"] = self.stimulus.images
         if self.noise.name not in NOISE:
@@ -209,6 +229,7 @@ def restore(
         "stimulus": stimulus,
         "estimator": get_estimator(record["estimator"]),
         "noise": known_noise,
+        "pooling": POOLINGS.find(record.get("pooling", "mean")),
     }
     settings["parameters"] = {name: tuple(values) for name, values in record["parameters"].items()}
     return Measurement(**settings)

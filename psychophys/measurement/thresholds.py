@@ -65,7 +65,7 @@ class Done:
         return float(np.sqrt(self.sums.response[layer.name].mean() / layer.n_features))
 
     def information(self, layer: Layer) -> Array:
-        """Fisher information at every value, averaged over the samples: (K,)."""
+        """Fisher information at every value, pooled over the samples: (K,)."""
         n = self.sums.n_samples
         mean: Array = self._information(layer, np.full((1, n), 1 / n))[0]
         return mean
@@ -75,7 +75,8 @@ class Done:
         setting = self.measurement.setting
         square = (weights @ self.sums.response[layer.name]).mean(axis=1) / layer.n_features
         variance = np.array([setting.variance(float(np.sqrt(s))) for s in square])[:, None]
-        return setting.noise.method.average(setting, self.sums.information[layer.name], weights, variance)
+        average = setting.noise.method.average(setting, self.sums.information[layer.name], weights, variance)
+        return average * self.measurement.pooling.factor(self.sums.n_samples)
 
     def interval(self, layer: Layer) -> tuple[Array, Array] | None:
         """Of the thresholds, from the bootstrap over nuisance samples; None with one sample."""

@@ -25,7 +25,7 @@ from psychophys.observers.classics import disc
 
 LEARNED = "learned"
 """Stands for the network that a checkpoint says it is of."""
-FAMILIES = ("linear", "supervised", "autoencoder", "planted", "classifier", "rearing")
+FAMILIES = ("linear", "supervised", "autoencoder", "planted", "hue", "classifier", "rearing")
 """First words of the networks' names: those of the experiments."""
 LONGEST_SIDE = 4096
 MOST_CLASSES = 100_000
@@ -178,13 +178,13 @@ class RoundConv2d(nn.Conv2d):
         return functional.conv2d(images, self.weight * self.inside, self.bias, padding=self.padding)
 
 
-def convolutional(channels: Sequence[int], width: int) -> nn.Sequential:
-    """Round convolutions with ReLU between, from one channel to one: ``conv1``, ``relu1`` ... ``output``."""
+def convolutional(channels: Sequence[int], width: int, colours: int = 1) -> nn.Sequential:
+    """Round convolutions with ReLU between, from images to images: ``conv1``, ``relu1`` ... ``output``."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    for place, (inputs, outputs) in enumerate(zip((1, *channels), channels, strict=False), start=1):
+    for place, (inputs, outputs) in enumerate(zip((colours, *channels), channels, strict=False), start=1):
         modules[f"conv{place}"] = RoundConv2d(inputs, outputs, width)
         modules[f"relu{place}"] = nn.ReLU()
-    modules["output"] = RoundConv2d(channels[-1], 1, width)
+    modules["output"] = RoundConv2d(channels[-1], colours, width)
     return nn.Sequential(modules)
 
 

@@ -56,7 +56,7 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
             axes.remove()
         steps = sorted({curve.step for curve in every})
         for axes, model in zip(shown, models, strict=True):
-            _draw_sensitivity(axes, [curve for curve in every if curve.model == model], steps)
+            _draw_sensitivity(axes, [curve for curve in every if curve.model == model], steps, found)
             axes.set_title(model.partition("-")[2])
             if model in found.expected:
                 axes.plot(*found.expected[model], color="black", linestyle="--", linewidth=1)
@@ -68,7 +68,7 @@ def _plot_trend(learned: Learned, found: Findings) -> Figure:
     return figure
 
 
-def _draw_sensitivity(axes: Axes, every: list[Curve], steps: list[int]) -> None:
+def _draw_sensitivity(axes: Axes, every: list[Curve], steps: list[int], found: Findings) -> None:
     """A line for each step: the mean over the runs."""
     colours = mpl.colormaps[DEPTH_MAP]
     norm = _scale(steps)
@@ -77,8 +77,8 @@ def _draw_sensitivity(axes: Axes, every: list[Curve], steps: list[int]) -> None:
         if own:
             mean = np.mean([share(curve) for curve in own], axis=0)
             axes.plot(own[0].value, mean, color=colours(norm(step)), linewidth=1)
-    axes.set_xlabel("orientation (deg)")
-    axes.set_xticks([0, 45, 90, 135, 180])
+    axes.set_xlabel(f"{found.dimension} (deg)")
+    axes.set_xticks(np.linspace(0, found.period_deg, 5))
 
 
 def _scale(steps: list[int]) -> SymLogNorm:

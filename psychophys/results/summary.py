@@ -180,10 +180,18 @@ def cautions(results: Results) -> list[str]:
     frame = results.to_pandas()
     for run_id, run in frame.groupby("run_id", sort=False):
         record = results.runs.get(str(run_id), {})
-        said += [_few_samples(run, record), _not_precise(run, record), *_statuses(run)]
+        said += [_pooled(run, record), _few_samples(run, record), _not_precise(run, record), *_statuses(run)]
         if missed := missed_axes(run):
             said.append(f"{run_name(run.iloc[0])}: {missed}")
     return list(dict.fromkeys(filter(None, said)))
+
+
+def _pooled(run: pd.DataFrame, record: Mapping[str, Any]) -> str:
+    pooling = record.get("measurement", {}).get("pooling")
+    if pooling is None:
+        return ""
+    count = run["n_samples"].iloc[0]
+    return f"{run_name(run.iloc[0])}: J is the {pooling} over {count} samples, not their mean."
 
 
 def _few_samples(run: pd.DataFrame, record: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
 COLUMNS = (
     *LAYER_COLUMNS,
     *VALUE_COLUMNS,
-    Column("n_samples", COUNT, "images", "nuisance samples averaged over"),
+    Column("n_samples", COUNT, "images", "nuisance samples that J is pooled over"),
     Column(
         "fisher_information",
         NUMBER,

@@ -30,7 +30,7 @@ from psychophys.simulation.trials import (
 )
 
 
-@takes_options("precision")
+@takes_options("precision", "pooling")
 def simulate(
     model: str | Observer = DEFAULT_MODEL,
     *,
@@ -54,7 +54,7 @@ def simulate(
     progress
         Called with the values done and the values in all.
     **options
-        As for :func:`psychophys.measure`, except ``precision``.
+        As for :func:`psychophys.measure`, except ``precision`` and ``pooling``.
 
     Raises
     ------

@@ -112,6 +112,8 @@ class Procedure:
             )
         if measurement.precision is not None:
             raise UsageError("a simulation has no precision to reach", "Leave --until-precision out.")
+        if measurement.pooling.together:
+            raise UsageError("simulated observers see one sample at a time", "Use --pooling mean.")
         criterion = TASKS.find(self.task).by_dprime(measurement.dprime)
         if not LEAST_CORRECT <= criterion <= MOST_CORRECT:
             raise UsageError(

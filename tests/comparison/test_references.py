@@ -1,5 +1,6 @@
 """Human reference curves: their formulas, and layers set beside them."""
 
+import colorsys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 from inside import call_inside
+from skimage.color import rgb2lab
 from torch import nn
 
 import psychophys
@@ -21,6 +23,7 @@ from psychophys.comparison.priors import Density
 from psychophys.comparison.references import (
     REFERENCES,
     Reference,
+    cielab_rate,
     contrast_sensitivity,
     hue_rate,
     reference_for,
@@ -97,6 +100,43 @@ def test_the_rate_of_hue_is_that_of_the_printed_formula(chroma: float) -> None:
     errors = [np.abs(hue_rate(hues, ring, step) / expected - 1).max() for step in (1e-1, 1e-2, 1e-3)]
     assert errors[0] > 5 * errors[1] > 25 * errors[2]
     assert errors[2] < 1e-4
+
+
+PRIMARIES_LAB = {0: (53.24, 80.09, 67.20), 120: (87.73, -86.18, 83.18), 240: (32.30, 79.19, -107.86)}
+"""Red, green and blue of sRGB under D65, by HSV hue, as they are printed everywhere."""
+
+
+def test_primaries_have_their_printed_cielab_values() -> None:
+    ring = {"saturation": 1.0, "value": 1.0}
+    found = references._lab(np.array([*map(float, PRIMARIES_LAB)]), ring)
+    np.testing.assert_allclose(found, [*PRIMARIES_LAB.values()], atol=0.02)
+
+
+def test_the_rate_of_cielab_is_the_distance_of_neighbouring_hues() -> None:
+    """As the paper has it: 1 deg apart, at full saturation and value, with scikit-image's CIELAB."""
+    hues = np.arange(0, 360.0)
+    rgb = np.array([colorsys.hsv_to_rgb(hue / 360, 1, 1) for hue in [*hues, 360]])
+    lab = rgb2lab(rgb)
+    distances = np.linalg.norm(np.diff(lab, axis=0), axis=1)
+    rate = cielab_rate(hues + 0.5, {"saturation": 1.0, "value": 1.0})
+    assert np.median(np.abs(rate / distances - 1)) < 1e-3
+    # Within a degree of the corners the curve bends.
+    assert np.abs(rate / distances - 1).max() < 0.03
+    assert rate.max() / rate.min() > 5
+
+
+@pytest.mark.parametrize("chroma", [5.0, 30.0])
+def test_the_rate_of_cielab_is_even_along_the_lch_ring(chroma: float) -> None:
+    rate = cielab_rate(np.arange(0, 360, 7.0), {"lightness": 65.0, "chroma": chroma})
+    np.testing.assert_allclose(rate, chroma * np.pi / 180, rtol=1e-6)
+
+
+def test_both_references_of_hue_can_be_chosen(rings: dict[str, Results]) -> None:
+    by_name = {name: psychophys.compare(rings["patch"], human=name) for name in ("ciede2000", "cielab")}
+    pd.testing.assert_frame_equal(by_name["ciede2000"], psychophys.compare(rings["patch"], human=True))
+    assert set(by_name["cielab"]["reference"]) == {"cielab"}
+    assert (by_name["cielab"]["r"] != by_name["ciede2000"]["r"]).all()
+    assert REFERENCES["cielab"].kind == "shape"
 
 
 def test_the_rate_at_a_corner_of_the_hsv_ring_is_that_of_larger_hues() -> None:

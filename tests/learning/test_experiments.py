@@ -17,7 +17,7 @@ from torch.nn import functional
 import psychophys
 from psychophys import cli
 from psychophys.base.errors import ModelError, UsageError
-from psychophys.learning.crops import autoencoder, classifier, cuts
+from psychophys.learning.crops import classifier, cuts
 from psychophys.learning.experiments import EXPERIMENTS, findings
 from psychophys.learning.gratings import rearing, supervised, worlds
 from psychophys.learning.photographs import Photographs, load_photographs
@@ -26,6 +26,7 @@ from psychophys.learning.trends import (
     Curve,
     curves,
     interval,
+    jackknife_shifts,
     rank_correlation,
     shift_deg,
     with_interval,
@@ -55,6 +56,7 @@ SMALL = {
     },
     "autoencoder": {"runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
     "planted": {"conditions": ("tilted", "flat"), "runs": 2, "batch": 16, "steps": 40, "snapshots": 2},
+    "hue": {"runs": 2, "batch": 64, "steps": 40, "snapshots": 2},
     "classifier": {"runs": 2, "batch": 8, "steps": 40, "snapshots": 2},
     "rearing": {"conditions": ("even", "burst-late"), "runs": 2, "batch": 256, "steps": 40, "snapshots": 2},
 }
@@ -430,10 +432,10 @@ def test_the_jackknife_of_shifts_has_their_mean_and_spread() -> None:
     value, generator = np.radians(np.arange(36) * 5.0), np.random.default_rng(0)
     shifts = 40 + 4 * generator.standard_normal(400)
     pairs = [(np.cos(2 * value), np.cos(2 * (value - np.radians(s)))) for s in shifts]
-    found = autoencoder.jackknife_shifts(pairs)
+    found = jackknife_shifts(pairs)
     assert found.mean() == pytest.approx(shifts.mean(), abs=0.2)
     assert found.std() == pytest.approx(4, rel=0.1)
-    assert len(autoencoder.jackknife_shifts(pairs[:1])) == 1
+    assert len(jackknife_shifts(pairs[:1])) == 1
 
 
 def test_turns_go_the_short_way_round() -> None:
@@ -444,7 +446,7 @@ def test_turns_go_the_short_way_round() -> None:
     assert np.isnan(lost["turn"])
     value = np.radians(np.arange(36) * 5.0)
     fourfold = [(np.cos(4 * value), np.cos(4 * (value - np.radians(s)))) for s in (44.0, 45.0, 46.0)]
-    lobes = autoencoder.jackknife_shifts([(a + 0.3 * np.cos(2 * value), b) for a, b in fourfold])
+    lobes = jackknife_shifts([(a + 0.3 * np.cos(2 * value), b) for a, b in fourfold])
     assert np.isfinite(lobes).all()
 
 

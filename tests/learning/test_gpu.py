@@ -14,6 +14,7 @@ TINY: dict[str, dict[str, Any]] = {
     "supervised": {"conditions": ("frequency",), "batch": 64, "steps": 10},
     "autoencoder": {"conditions": ("upright",), "batch": 4, "steps": 20},
     "planted": {"conditions": ("tilted",), "batch": 4, "steps": 20},
+    "hue": {"conditions": ("upright",), "batch": 16, "steps": 20},
     "classifier": {"conditions": ("upright",), "batch": 4, "steps": 40},
     "rearing": {"conditions": ("even",), "batch": 64, "steps": 10},
 }

@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -14,14 +15,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import psychophys
 from psychophys.base.errors import PsychophysError, UsageError, unknown
 from psychophys.measurement.options import AllOptions, Options, StimulusOptions
 from psychophys.measurement.plan import plan
-from psychophys.measurement.spec import Measurement, grid_step, run_id
+from psychophys.measurement.spec import Measurement, grid_step, restore, run_id
 from psychophys.noise import NOISE
 from psychophys.responses.estimators import ESTIMATORS
+from psychophys.results.summary import cautions
+from psychophys.simulation.check import check_results
 from psychophys.stimuli import STIMULI
 
 ALL_STIMULI = sorted(STIMULI)
@@ -187,6 +192,73 @@ def test_a_preset_has_settings_for_each_of_its_dimensions() -> None:
     refusal(lambda: plan(dimension="contrast", preset="benjamin2022"), "'contrast'", "orientation, hue")
 
 
+# --- pooling ---------------------------------------------------------------------------------------
+
+
+def test_what_is_pooled_is_part_of_the_measurement_where_it_is_not_the_mean() -> None:
+    mean, total = plan(dimension="hue"), plan(dimension="hue", pooling="sum")
+    assert plan(dimension="hue", pooling="mean") == mean
+    assert "pooling" not in mean.as_dict()
+    assert total.as_dict() == {**mean.as_dict(), "pooling": "sum"}
+    assert [restore(json.loads(json.dumps(one.as_dict()))) for one in (mean, total)] == [mean, total]
+    assert run_id(mean, {}) != run_id(total, {})
+    refusal(lambda: plan(pooling="average"), "pooling 'average'", "mean, sum")
+
+
+@pytest.mark.parametrize("noise", ["input", "empirical"])
+def test_noise_that_is_not_of_single_samples_is_not_added_up(noise: str) -> None:
+    refusal(lambda: plan(pooling="sum", noise=noise), f"{noise} noise", "--pooling mean")
+
+
+def test_a_sum_has_no_precision_to_reach() -> None:
+    refusal(lambda: plan(pooling="sum", precision=0.1), "precision 0.1", "--until-precision")
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "relative"])
+def test_a_sum_is_the_mean_times_the_samples(noise: str, tmp_path: Path) -> None:
+    """Over the 8 x 8 saturations and values of the paper, sqrt J is 8 times larger."""
+    asked = {"preset": "benjamin2022", "values": [10.0, 100.0], "noise": noise, "layers": ["conv", "fc"]}
+    mean, total = (
+        psychophys.measure(small_observer(), dimension="hue", pooling=pooling, **asked)
+        for pooling in ("mean", "sum")
+    )
+    one, all_64 = mean.to_pandas(), total.to_pandas()
+    assert (all_64["n_samples"] == 64).all()
+    np.testing.assert_allclose(all_64["fisher_information"], 64 * one["fisher_information"], rtol=1e-9)
+    np.testing.assert_allclose(all_64["sensitivity"], 8 * one["sensitivity"], rtol=1e-9)
+    np.testing.assert_allclose(all_64["threshold"], one["threshold"] / 8, rtol=1e-9)
+    total.write(tmp_path / "total.parquet")
+    again = psychophys.read(tmp_path / "total.parquet")
+    assert {run["measurement"]["pooling"] for run in again.runs.values()} == {"sum"}
+    assert any("J is the sum over 64 samples" in said for said in cautions(again))
+    assert not any("sum" in said for said in cautions(mean))
+
+
+def test_intervals_are_of_the_sum_too() -> None:
+    asked = {"values": [20.0, 70.0], "parameters": {"phase": 8}, "layers": "conv", "noise": "gaussian"}
+    mean, total = (
+        psychophys.measure(small_observer(), "grating", pooling=pooling, **asked).to_pandas()
+        for pooling in ("mean", "sum")
+    )
+    for end in ("threshold_low", "threshold_high"):
+        np.testing.assert_allclose(total[end], mean[end] / np.sqrt(8), rtol=1e-9)
+
+
+def small_observer() -> psychophys.Observer:
+    torch.manual_seed(0)
+    layers = {"conv": nn.Conv2d(3, 4, 5), "relu": nn.ReLU(), "flat": nn.Flatten(), "fc": nn.LazyLinear(6)}
+    network = nn.Sequential(OrderedDict(layers))
+    network(torch.zeros(1, 3, 32, 32))
+    return psychophys.Observer(network, input_size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3, name="small")
+
+
+def test_simulated_observers_see_one_sample_at_a_time(tmp_path: Path) -> None:
+    made = psychophys.measure(
+        small_observer(), "patch", parameters={"value": [0.5, 0.8]}, values=2, pooling="sum", layers="fc"
+    )
+    refusal(lambda: check_results(made, observer=small_observer()), "one sample")
+
+
 # --- unknown names ---------------------------------------------------------------------------------
 
 
@@ -328,8 +400,8 @@ def test_every_door_takes_the_options_of_a_plan_and_of_an_observer() -> None:
     everything = (plans | loads | {"batch_size", "progress"}) - {"model"}
     doors = {
         psychophys.measure: set(),
-        psychophys.fisher_matrix: {"dimension", "confidence", "precision"},
-        psychophys.simulate: {"precision"},
+        psychophys.fisher_matrix: {"dimension", "confidence", "precision", "pooling"},
+        psychophys.simulate: {"precision", "pooling"},
     }
     for door, without in doors.items():
         taken = inspect.signature(door).parameters

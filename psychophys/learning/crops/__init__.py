@@ -1,1 +1,1 @@
-"""Experiments on small images: crops of photographs, and worlds with a planted prior."""
+"""Experiments on small images: crops and pixels of photographs, and worlds with a planted prior."""

@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow.compute as pc
 from torch import Tensor
 
-from psychophys.base.types import Array
 from psychophys.learning.acuities import acuity
 from psychophys.learning.conditions import check_shared, plan_conditions
 from psychophys.learning.crops import cuts
@@ -23,8 +22,7 @@ from psychophys.learning.trends import (
     Curve,
     Findings,
     curves,
-    nearest_turn,
-    pseudo_values,
+    jackknife_shifts,
     ratio,
     share,
     shift_deg,
@@ -158,24 +156,6 @@ def _row(layer: str, own: Sequence[Curve], last: int) -> dict[str, Any]:
 
 def _name(condition: str) -> str:
     return f"autoencoder-{condition}"
-
-
-def jackknife_shifts(pairs: Sequence[tuple[Array, Array]]) -> Array:
-    """Pseudo-values of the shift between the means of two sets of curves, one for each pair."""
-    firsts, seconds = (np.array([pair[place] for pair in pairs]) for place in (0, 1))
-    count = len(pairs)
-    if not count:
-        return np.array([])
-    whole = shift_deg(firsts.mean(axis=0), seconds.mean(axis=0))
-    if count == 1:
-        return np.array([whole])
-    without = np.array(
-        [
-            shift_deg(*(np.delete(every, left, axis=0).mean(axis=0) for every in (firsts, seconds)))
-            for left in range(count)
-        ]
-    )
-    return pseudo_values(whole, nearest_turn(without - whole))
 
 
 def _conclusions(row: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,10 @@
-"""Denoising autoencoders of small crops: their training, and what is measured of them."""
+"""Denoising autoencoders of small crops and of pixels: their training, and what is measured of them."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,10 +14,9 @@ from torch import Tensor, nn
 from psychophys.learning.training import Advance, Snapshot, seeded
 from psychophys.measurement.plan import plan
 from psychophys.measurement.spec import Measurement
-from psychophys.observers.learned import Described, convolutional
+from psychophys.observers.learned import Described
 
 SIDE, CROPS = 32, 8000
-CHANNELS, KERNEL = (8, 8), 7
 FIRST_STEP = 10
 NOISE_LEVEL = 0.1
 FREQUENCIES = (6.0, 8.0)
@@ -26,6 +24,34 @@ FREQUENCIES = (6.0, 8.0)
 that a network which removes noise must choose what to keep."""
 GREY = 0.5
 """That is zero to the network."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network that removes noise.
+
+    Attributes
+    ----------
+    channels, width
+        Of its hidden layers, and of its kernels in pixels.
+    colours
+        Channels of the images.
+    side
+        Of the images that it is measured with.
+    """
+
+    channels: tuple[int, ...] = (8, 8)
+    width: int = 7
+    colours: int = 1
+    side: int = SIDE
+
+    def describe(self, name: str, seed: int) -> Described:
+        """The network of a training."""
+        plain = {"channels": list(self.channels), "width": self.width}
+        if self.colours != 1:
+            plain["colours"] = self.colours
+        size, grey, one = (self.side, self.side), (GREY,) * self.colours, (1.0,) * self.colours
+        return Described(name, "convolutional", plain, size, grey, one, seed)
 
 
 class Denoising(Protocol):
@@ -78,12 +104,12 @@ def train(
     seed: int,
     device: torch.device,
     advance: Advance,
+    design: Design = Design(),
 ) -> Generator[Snapshot, None, None]:
-    """Train a network to remove noise from crops that ``draw`` makes of its seed."""
+    """Train a network to remove noise from images that ``draw`` makes of its seed."""
     images = draw(seed).to(device)
-    network = seeded(partial(convolutional, CHANNELS, KERNEL), seed).to(device)
-    plain = {"channels": list(CHANNELS), "width": KERNEL}
-    described = Described(name, "convolutional", plain, (SIDE, SIDE), (GREY,), (1.0,), seed)
+    described = design.describe(name, seed)
+    network = seeded(described.build, seed).to(device)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     variance = float((images**2).mean())
