@@ -69,6 +69,20 @@ PANELS = Registry(
             CLASSIFIERS,
         ),
         Panel(
+            "fig2-networks",
+            "what architectures alone make: AlexNet, pools apart, no pools, round kernels, all untrained",
+            "Neither overlapping pools nor square kernels make the preference for 0 and 90 deg.",
+            (
+                "measure alexnet alexnet_nooverlap alexnet_nopool alexnet_circular alexnet_cifar "
+                "resnet20_cifar --weights random --seeds 3 --values 24 -o untrained.parquet",
+                "plot untrained.parquet -o untrained.png",
+            ),
+            "Weights of the paper's own trainings are not published: these are untrained, three of each. For "
+            "trained ones give `measure alexnet --checkpoint FILE`: torchvision's file of AlexNet is read as "
+            "it is.",
+            5,
+        ),
+        Panel(
             "fig2-rotated",
             "training on photographs that are turned by 45 deg",
             "The preferred orientations turn with the photographs.",
@@ -78,7 +92,8 @@ PANELS = Registry(
             ),
             "The paper trains AlexNet on ImageNet. Here small denoising autoencoders and a small network of "
             "timm's learn from the eight photographs that come along (--images takes others); crops are "
-            "round and equally sharp at both angles.",
+            "round and equally sharp at both angles. examples/train_turned.py does the paper's own on a "
+            "folder of photographs.",
             7,
         ),
         Panel(
@@ -98,15 +113,30 @@ PANELS = Registry(
                 "measure {models} --preset benjamin2022 --dimension hue --set saturation=1 --set value=0.8 "
                 "--weights pretrained,random,shuffled -o hue.parquet",
                 "plot hue.parquet -o hue.png",
+                "measure {models} --preset benjamin2022 --dimension hue --pooling sum --values 72 "
+                "--weights pretrained,random,shuffled -o marginalised.parquet",
+                "plot marginalised.parquet -o marginalised.png",
                 "compare hue.parquet -o comparison.parquet --figure comparison.png",
-                "compare hue.parquet --human -o people.parquet",
+                "compare marginalised.parquet -o marginalised-comparison.parquet",
+                "compare hue.parquet --human --reference ciede2000 -o people.parquet",
+                "compare hue.parquet --human --reference cielab -o people-cielab.parquet",
             ),
             "Along the HSV ring the pixels themselves change unevenly, so that the pixels and untrained "
-            "networks stand beside each layer. Averages over saturation and value are means here and sums "
-            "in the paper: over its 8 x 8, sensitivity is smaller by a factor of 8. People are CIEDE2000 "
-            "here, Euclidean CIELAB distance there.",
-            4,
+            "networks stand beside each layer. marginalised.* adds J up over 8 x 8 saturations and values, as "
+            "the paper does, every 5 deg instead of every one. People are CIEDE2000, and the paper's "
+            "Euclidean distance in CIELAB.",
+            20,
             CLASSIFIERS,
+        ),
+        Panel(
+            "fig3-rotated",
+            "training on photographs whose hues are turned",
+            "Sensitivity turns with the hues of the photographs.",
+            ("learn hue -o hue.parquet --figure hue.png",),
+            "The paper trains a network on ImageNet with hues turned by 90 deg. Here small networks remove "
+            "noise from single pixels of eight photographs, turned by 90 and by 120 deg, and the best that "
+            "can be done is known. examples/train_turned.py does the paper's own on a folder of photographs.",
+            3,
         ),
         Panel(
             "fig5",
