@@ -113,7 +113,7 @@ PANELS = Registry(
                 "measure {models} --preset benjamin2022 --dimension hue --set saturation=1 --set value=0.8 "
                 "--weights pretrained,random,shuffled -o hue.parquet",
                 "plot hue.parquet -o hue.png",
-                "measure {models} --preset benjamin2022 --dimension hue --pooling sum --values 72 "
+                "measure {models} --preset benjamin2022 --dimension hue --pooling sum --values 36 "
                 "--weights pretrained,random,shuffled -o marginalised.parquet",
                 "plot marginalised.parquet -o marginalised.png",
                 "compare hue.parquet -o comparison.parquet --figure comparison.png",
@@ -122,8 +122,8 @@ PANELS = Registry(
                 "compare hue.parquet --human --reference cielab -o people-cielab.parquet",
             ),
             "Along the HSV ring the pixels themselves change unevenly, so that the pixels and untrained "
-            "networks stand beside each layer. marginalised.* adds J up over 8 x 8 saturations and values, as "
-            "the paper does, every 5 deg instead of every one. People are CIEDE2000, and the paper's "
+            "networks stand beside each layer. marginalised.* adds J up over 8 x 8 saturations and values, "
+            "as the paper does, every 10 deg instead of every one. People are CIEDE2000, and the paper's "
             "Euclidean distance in CIELAB.",
             20,
             CLASSIFIERS,
