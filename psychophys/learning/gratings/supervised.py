@@ -13,6 +13,8 @@ from scipy.optimize import brentq
 from psychophys.base.types import Array
 from psychophys.learning.conditions import check_shared
 from psychophys.learning.gratings import worlds
+from psychophys.learning.gratings.noisy import balanced_noise, reliable_noise
+from psychophys.learning.gratings.rates import growth_exponents
 from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
 from psychophys.learning.training import (
     Learned,
@@ -155,6 +157,16 @@ CONDITIONS: dict[str, Condition] = {
             "signal-flipped",
             "90 deg is seen more often, and labels are flipped so that as many are right",
             lambda: World(peaked(), _thinned(), "flip"),
+        ),
+        Condition(
+            "images-noisy",
+            "all are seen alike; at 0 deg images are so noisy that they tell a third of what one at 90 does",
+            lambda: World(uniform(), np.ones(BINS), noise=reliable_noise()),
+        ),
+        Condition(
+            "balanced-noisy",
+            "90 deg is seen more often, and images are noisier there so that they tell as many bits in all",
+            lambda: World(peaked(), np.ones(BINS), noise=balanced_noise()),
         ),
         Condition("uniform", "all are seen alike", lambda: World(uniform(), np.ones(BINS))),
     )
