@@ -11,15 +11,17 @@ import pandas as pd
 from psychophys.base.types import Array
 from psychophys.learning.trends import Curve, with_interval
 
-GROWN = 1.25
-"""Times the first sensitivity of an orientation, from which on its growth is looked at: before that, it is the
-initial weights'."""
+LEVELS = (1.5, 2.0, 2.5, 3.0, 4.0)
+"""Times the mean of the untrained network: sensitivities that orientations are compared at. Lower ones are
+partly the initial weights', and at higher ones the frequent orientations are learned."""
 FEWEST = 10
-"""Growths of an orientation from one measured step to the next, for a fit."""
+"""Passages, of all orientations, for a fit."""
 
 
-def growths(every: Sequence[Curve], profile: Callable[[Array], Array]) -> pd.DataFrame:
-    """Growth of every orientation from each measured step of a training to the next.
+def passages(every: Sequence[Curve], profile: Callable[[Array], Array]) -> pd.DataFrame:
+    """How fast the sensitivity of each orientation grows where it first passes each level.
+
+    Between two measured steps, growth is taken as exponential.
 
     Parameters
     ----------
@@ -31,24 +33,22 @@ def growths(every: Sequence[Curve], profile: Callable[[Array], Array]) -> pd.Dat
     Returns
     -------
     DataFrame
-        ``rate``, dS/dt per step; ``sensitivity`` S, the geometric mean of both steps'; ``missing``, how
-        far the last S is from that; and ``profile``. Rows where S has grown by a quarter, and still grows.
+        ``sensitivity``, the level; ``rate``, dS/dt per step; ``missing``, how far the last sensitivity is
+        from the level; and ``profile``. No rows for levels that are not passed.
     """
     ordered = sorted(every, key=lambda curve: curve.step)
     steps = np.array([curve.step for curve in ordered], float)
     sensitivity = np.stack([curve.sensitivity for curve in ordered])
-    rate = np.diff(sensitivity, axis=0) / np.diff(steps)[:, None]
-    between = np.sqrt(sensitivity[1:] * sensitivity[:-1])
-    frame = pd.DataFrame(
-        {
-            "rate": rate.ravel(),
-            "sensitivity": between.ravel(),
-            "missing": (sensitivity[-1] - between).ravel(),
-            "profile": np.tile(profile(ordered[0].value), len(rate)),
-        }
-    )
-    grown = (sensitivity[:-1] > GROWN * sensitivity[0]).ravel()
-    return frame[grown & (frame["rate"] > 0)]
+    rows = []
+    for column, share in zip(sensitivity.T, profile(ordered[0].value), strict=True):
+        for level in np.array(LEVELS) * sensitivity[0].mean():
+            over = int((column >= level).argmax())
+            if not over:  # Never, or from the beginning.
+                continue
+            speed = np.log(column[over] / column[over - 1]) / (steps[over] - steps[over - 1])
+            missing = column[-1] - level
+            rows.append({"sensitivity": level, "rate": level * speed, "missing": missing, "profile": share})
+    return pd.DataFrame(rows, columns=["sensitivity", "rate", "missing", "profile"])
 
 
 def exponents(rows: pd.DataFrame, *, ceiling: bool) -> tuple[float, float]:
@@ -57,20 +57,21 @@ def exponents(rows: pd.DataFrame, *, ceiling: bool) -> tuple[float, float]:
     Parameters
     ----------
     rows
-        From :func:`growths`.
+        From :func:`passages`.
     ceiling
-        Whether the last sensitivity is taken as an asymptote: then it is dS/dt / (S_last - S) that goes as that.
+        Whether the last sensitivity is taken as an asymptote: then it is dS/dt / (S_last - S) that is fitted.
 
     Returns
     -------
     tuple
-        a and b; NaN with too few rows.
+        a and b; NaN with too few rows, or where nothing differs.
     """
     rate = rows["rate"] / rows["missing"] if ceiling else rows["rate"]
     known = rows[rate > 0]
-    if len(known) < FEWEST:
+    columns = [np.ones(len(known)), np.log(known["sensitivity"]), np.log(known["profile"])]
+    design = np.column_stack(columns)
+    if len(known) < FEWEST or np.linalg.matrix_rank(design) < design.shape[1]:
         return float("nan"), float("nan")
-    design = np.column_stack([np.ones(len(known)), np.log(known["sensitivity"]), np.log(known["profile"])])
     fitted = np.linalg.lstsq(design, np.log(rate[rate > 0]), rcond=None)[0]
     return float(fitted[1]), float(fitted[2])
 
@@ -83,23 +84,24 @@ def growth_exponents(every: Sequence[Curve], profile: Callable[[Array], Array]) 
     every
         Curves of one layer.
     profile
-        See :func:`growths`.
+        See :func:`passages`.
 
     Returns
     -------
     DataFrame
-        ``model``; ``a`` and ``b`` of dS/dt ~ S^a profile^b; ``a to ceiling`` of dS/dt ~ (S_last - S) S^a
-        profile^b, all with ``_low`` and ``_high``.
+        ``model``; ``a`` and ``b`` of dS/dt ~ S^a profile^b; ``a to last`` and ``b to last`` of
+        dS/dt ~ (S_last - S) S^a profile^b, all with ``_low`` and ``_high``.
     """
     rows = []
     for model in dict.fromkeys(curve.model for curve in every):
         own = [curve for curve in every if curve.model == model]
         found = [
-            growths([curve for curve in own if curve.seed == seed], profile)
+            passages([curve for curve in own if curve.seed == seed], profile)
             for seed in dict.fromkeys(curve.seed for curve in own)
         ]
-        free = np.array([exponents(each, ceiling=False) for each in found])
-        held = np.array([exponents(each, ceiling=True) for each in found])
-        row: dict[str, Any] = {"model": model, **with_interval("a", free[:, 0])}
-        rows.append(row | with_interval("b", free[:, 1]) | with_interval("a to ceiling", held[:, 0]))
+        row: dict[str, Any] = {"model": model}
+        for ceiling, end in ((False, ""), (True, " to last")):
+            each = np.array([exponents(one, ceiling=ceiling) for one in found])
+            row |= with_interval(f"a{end}", each[:, 0]) | with_interval(f"b{end}", each[:, 1])
+        rows.append(row)
     return pd.DataFrame(rows)

@@ -15,6 +15,7 @@ from psychophys.learning.conditions import check_shared
 from psychophys.learning.gratings import worlds
 from psychophys.learning.gratings.noisy import balanced_noise, reliable_noise
 from psychophys.learning.gratings.rates import growth_exponents
+from psychophys.learning.gratings.rates import growth_exponents
 from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
 from psychophys.learning.training import (
     Learned,
@@ -255,7 +256,7 @@ def find_supervised(learned: Learned) -> Findings:
         "rank correlation of the first layer's gain and sensitivity (r) with 2 - cos 2 theta; sensitivity "
         "at 90 over 0 deg, early and at the last step",
         pd.DataFrame(rows),
-        [_conclusion(row) for row in rows],
+        [*(_conclusion(row) for row in rows), *_said_of_growth(every)],
         trend([c for c in every if c.step > 0], lambda c: _gain(c, start)),
         "rank correlation of gain with 2 - cos 2 theta",
         LAYER,
@@ -291,6 +292,24 @@ def _conclusion(row: Mapping[str, Any]) -> str:
     condition = CONDITIONS.get(row["network"])
     meaning = f" ({condition.meaning})" if condition else ""
     return f"{row['network']}{meaning}: {_found(row)} at step {row['step']}."
+
+
+def _said_of_growth(every: Sequence[Curve]) -> list[str]:
+    """Exponents of growth over what sensitivity is already, and over orientation where it is as high."""
+    table = growth_exponents(every, _profile)
+    known = [row for _, row in table.iterrows() if np.isfinite(row["a"]) and np.isfinite(row["b"])]
+    if not known:
+        return []
+
+    def listed(name: str) -> str:
+        return "; ".join(
+            f"{row['model'].removeprefix('supervised-')} {told(row, name, '.2f')}" for row in known
+        )
+
+    return [
+        f"Where sensitivity S is as high, it grows as (2 - cos 2 theta)^b, b: {listed('b')}.",
+        f"It grows as S^a, a: {listed('a')}; as (S_last - S) S^a, a: {listed('a to last')}.",
+    ]
 
 
 def _found(row: Mapping[str, Any]) -> str:
