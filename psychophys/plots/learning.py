@@ -26,7 +26,8 @@ def plot_learning(learned: Learned) -> Figure:
     ``linear``: some modes as pictures; the sensitivity to them, thresholds and acuity over training by
     network; then the rate of learning over eigenvalues. All but acuity and rates are of the first seed;
     dashed lines are the closed form. Other experiments: sensitivity, as a share of its
-    mean, at every measured step, averaged over the runs, for each network; then what the experiment looks at over training, with each run as a thin line.
+    mean, at every measured step, averaged over the runs, for each network; then what the experiment looks at
+    over training, with each run as a thin line.
 
     Raises
     ------

@@ -24,10 +24,10 @@ from psychophys.learning.gratings.worlds import BINS, FINE, gratings, peaked
 LEAST, MOST = 4.0, 20.0
 """S.d. of the noise where there is least, at which an image tells 5 of log2(60) = 5.9 bits; and the most that
 is looked for."""
-LEVELS = 8
-NODES = (0, 5, 10, 15, 20, 25, 29)
+LEVELS = 7
+NODES = (0, 7, 14, 21, 29)
 """Classes that noise is chosen for; others are in between, and 180 deg less an orientation is like it."""
-DRAWN = 300
+DRAWN = 1000
 """Images of each class."""
 
 
@@ -48,10 +48,14 @@ def log_likelihoods(images: Array, noise: Array) -> Array:
     """
     seen = gratings()
     even, odd = seen.even.double().numpy(), seen.odd.double().numpy()
-    # Both phases have the same energy within 1 %, and are orthogonal: the mean over phases is a Bessel function.
-    energy = ((even**2).sum(axis=1) + (odd**2).sum(axis=1)) / 2
+    along = images @ even.T, images @ odd.T
+    match = np.hypot(*along)
+    # Gratings of phase 0 and 90 deg are orthogonal: with as much energy, the mean over phases is a Bessel
+    # function. Their energies differ by 1 %; that of the likeliest phase is taken.
+    energies = (even**2).sum(axis=1), (odd**2).sum(axis=1)
+    energy = (along[0] ** 2 * energies[0] + along[1] ** 2 * energies[1]) / match**2
     variance = np.repeat(noise, FINE // BINS) ** 2
-    match = np.hypot(images @ even.T, images @ odd.T) / variance
+    match = match / variance
     distance = ((images**2).sum(axis=1)[:, None] + energy) / (2 * variance)
     each = np.log(i0e(match)) + match - distance - 0.5 * images.shape[1] * np.log(variance)
     return np.asarray(logsumexp(each.reshape(len(images), BINS, -1), axis=2))
@@ -64,6 +68,8 @@ def image_bits(
 
     Parameters
     ----------
+    frequency
+        Of every class: (60,), or several of these, (P, 60), for as many rows of bits.
     noise
         S.d. of every class: (60,).
     drawn
@@ -82,8 +88,9 @@ def image_bits(
         chosen = place * (FINE // BINS) + within
         images = np.cos(phase) * even[chosen] + np.sin(phase) * odd[chosen] + noise[place] * white
         every = log_likelihoods(images, noise if knows else np.full(BINS, noise[place]))
-        found.append((every[:, place] - logsumexp(every + np.log(frequency), axis=1)).mean() / np.log(2))
-    return np.array(found)
+        whole = logsumexp(every + np.log(frequency)[..., None, :], axis=-1)
+        found.append((every[:, place] - whole).mean(axis=-1) / np.log(2))
+    return np.stack(found, axis=-1)
 
 
 def noise_for(frequency: Array, share: Array) -> Array:
@@ -94,8 +101,11 @@ def noise_for(frequency: Array, share: Array) -> Array:
     share
         Of the bits that an image of the class with share 1 tells, which has the least noise: (60,).
     """
-    levels = np.geomspace(LEAST, MOST, LEVELS)
-    bits = np.stack([image_bits(frequency, np.full(BINS, level), NODES) for level in levels])
+    levels, alike = np.geomspace(LEAST, MOST, LEVELS), np.full(BINS, 1 / BINS)
+    both = np.stack([frequency, alike])
+    drawn, same = np.stack([image_bits(both, np.full(BINS, level), NODES) for level in levels], axis=1)
+    # Were they equally frequent, all classes would be told as well: of what differs then, the draws are why.
+    bits = drawn - same + same.mean(axis=1, keepdims=True)
     nodes = np.array(NODES)
     wanted = share[nodes] * bits[0, share[nodes].argmax()]
     # Bits fall with the level: they are read backwards.

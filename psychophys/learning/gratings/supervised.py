@@ -15,7 +15,6 @@ from psychophys.learning.conditions import check_shared
 from psychophys.learning.gratings import worlds
 from psychophys.learning.gratings.noisy import balanced_noise, reliable_noise
 from psychophys.learning.gratings.rates import growth_exponents
-from psychophys.learning.gratings.rates import growth_exponents
 from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
 from psychophys.learning.training import (
     Learned,
@@ -297,7 +296,7 @@ def _conclusion(row: Mapping[str, Any]) -> str:
 def _said_of_growth(every: Sequence[Curve]) -> list[str]:
     """Exponents of growth over what sensitivity is already, and over orientation where it is as high."""
     table = growth_exponents(every, _profile)
-    known = [row for _, row in table.iterrows() if np.isfinite(row["a"]) and np.isfinite(row["b"])]
+    known = [dict(row) for _, row in table.iterrows() if np.isfinite(row["a"]) and np.isfinite(row["b"])]
     if not known:
         return []
 

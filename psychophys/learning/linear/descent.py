@@ -241,8 +241,7 @@ def train(
         raise MeasurementError(f"training of {depth.model} diverged", "Give a smaller --learning-rate.")
     if progress is not None:
         progress(last % EVERY)
-    numbers = (np.asarray(found.cpu().double().numpy()) for found in (strengths, sensitivities))
-    return Trained(*numbers, kept)
+    return Trained(strengths.cpu().double().numpy(), sensitivities.cpu().double().numpy(), kept)
 
 
 def train_balanced(
