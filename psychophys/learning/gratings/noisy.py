@@ -5,10 +5,9 @@ phase, and n white noise in the dimensions that gratings vary in; noise in other
 What an image tells of class c is D_c = E log2 p(x | c) / p(x), with x of class c, in bits: over the classes,
 frequency * D_c adds up to the mutual information. The expectation is over images that are drawn.
 
-Where noise differs between classes, the noise of an image gives its class away, apart from the grating: at 90
-deg by 1.8 bits where there is so much noise that nothing is left of the grating. That is no information about
-orientation that a sensitive network would have more of. So an image is taken here as if those of all
-classes had its noise.
+Where noise differs between classes, how noisy an image is gives its class away, apart from the grating. A
+network that is more sensitive to orientation would have no more of that. So an image is taken here as if
+those of all classes had its noise.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def _pictures(statistics: Statistics) -> dict[str, str]:
     shown = {}
     for mode in PICTURED:
         vector = statistics.eigenvectors[:, mode - 1]
-        whole = np.round(127 * vector / np.abs(vector).max()) + 128
+        # Of two signs, that with which the largest value is over 0.
+        whole = np.round(127 * vector / vector[np.abs(vector).argmax()]) + 128
         shown[str(mode)] = whole.astype(np.uint8).tobytes().hex()
     return shown
 
