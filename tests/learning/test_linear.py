@@ -218,7 +218,7 @@ def test_rates_of_learning_go_with_eigenvalues() -> None:
     assert 0 < np.max(sensitivity_errors(found)) < 0.03
     text = " ".join(findings(learned).conclusions)
     assert "Sensitivity to a mode" in text
-    assert "linear-depth2 1.0" in text
+    assert "closed form 1.000" in text
 
 
 def test_modes_of_the_version_before_are_read(learned: Learned, tmp_path: Path) -> None:
