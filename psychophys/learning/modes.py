@@ -22,7 +22,12 @@ COLUMNS = (
     Column("predicted_half_time", NUMBER, "steps", "by the closed form; empty where there is none"),
     Column("relative_error", NUMBER, "", "half_time over predicted_half_time, less 1"),
     Column("curve", TEXT, "", "step, strength, and that of the closed form, as JSON"),
-    Column("sensitivity", TEXT, "", "|Wv| at the steps of the curve, as JSON: sqrt(J), with noise of s.d. 1"),
+    Column(
+        "sensitivity_curve",
+        TEXT,
+        "",
+        "|Wv| at the steps of the curve, as JSON: sqrt(J), with noise of s.d. 1",
+    ),
 )
 
 
@@ -40,7 +45,7 @@ class Modes(RunTable):
     columns = COLUMNS
     kind = KINDS["modes"]
     version = 2
-    older: ClassVar[Mapping[int, tuple[str, ...]]] = {1: ("sensitivity",)}
+    older: ClassVar[Mapping[int, tuple[str, ...]]] = {1: ("sensitivity_curve",)}
     kept = "trainings"
     identifier = "training_id"
 

@@ -64,7 +64,7 @@ def _draw_modes(axes: Axes, modes: pd.DataFrame) -> None:
     colours, norm = mpl.colormaps[DEPTH_MAP], LogNorm(1, modes["mode"].max())
     for _, row in modes[modes["mode"].isin(SHOWN_MODES)].iterrows():
         step, strength, closed = np.array(json.loads(row["curve"]), dtype=float).T
-        told = json.loads(row["sensitivity"]) if isinstance(row["sensitivity"], str) else strength
+        told = json.loads(row["sensitivity_curve"]) if isinstance(row["sensitivity_curve"], str) else strength
         axes.plot(step, told, color=colours(norm(row["mode"])), linewidth=1.2, label=f"{row['mode']}")
         axes.plot(step, closed, color="black", linewidth=0.8, linestyle="--")
     axes.axhline(0.5, color="grey", linewidth=0.6)

@@ -223,7 +223,7 @@ def test_rates_of_learning_go_with_eigenvalues() -> None:
 
 def test_modes_of_the_version_before_are_read(learned: Learned, tmp_path: Path) -> None:
     """Without sensitivities: the figure draws strengths, and nothing is said of what is not there."""
-    before = learned.modes.table.drop_columns(["sensitivity"])
+    before = learned.modes.table.drop_columns(["sensitivity_curve"])
     runs = {
         name: {key: value for key, value in run.items() if key != "components"}
         for name, run in learned.modes.runs.items()
@@ -232,7 +232,7 @@ def test_modes_of_the_version_before_are_read(learned: Learned, tmp_path: Path) 
     write_table(before, Modes.key, {"trainings": runs, "schema_version": 1}, path)
     learned.thresholds.write(tmp_path / "a.parquet")
     again = psychophys.read_learned(tmp_path / "a.parquet")
-    assert again.modes.to_pandas()["sensitivity"].isna().all()
+    assert again.modes.to_pandas()["sensitivity_curve"].isna().all()
     assert "|Wv|" not in " ".join(findings(again).conclusions)
     plot_learning(again)
 

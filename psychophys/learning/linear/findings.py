@@ -74,8 +74,8 @@ def sensitivity_errors(modes: pd.DataFrame) -> list[float]:
     found = []
     for _, row in modes.iterrows():
         closed = np.array(json.loads(row["curve"]), dtype=float)[:, 2]
-        known = isinstance(row["sensitivity"], str) and np.isfinite(closed).all()
-        found.append(np.abs(json.loads(row["sensitivity"]) - closed).max() if known else np.nan)
+        known = isinstance(row["sensitivity_curve"], str) and np.isfinite(closed).all()
+        found.append(np.abs(json.loads(row["sensitivity_curve"]) - closed).max() if known else np.nan)
     return found
 
 

@@ -161,7 +161,7 @@ def _rows(
             "predicted_half_time": _known(predicted[k]),
             "relative_error": _known(simulated[k] / predicted[k] - 1),
             "curve": _curve(shown, strengths[shown, k], closed[:, k]),
-            "sensitivity": json.dumps([round(float(s), 6) for s in trained.sensitivities[shown, k]]),
+            "sensitivity_curve": json.dumps([round(float(s), 6) for s in trained.sensitivities[shown, k]]),
         }
         for k in range(MODES)
     ]
