@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from psychophys.results.kinds import KINDS
 from psychophys.results.tables import COUNT, NUMBER, TEXT, Column, RunTable
@@ -20,6 +22,12 @@ COLUMNS = (
     Column("predicted_half_time", NUMBER, "steps", "by the closed form; empty where there is none"),
     Column("relative_error", NUMBER, "", "half_time over predicted_half_time, less 1"),
     Column("curve", TEXT, "", "step, strength, and that of the closed form, as JSON"),
+    Column(
+        "sensitivity_curve",
+        TEXT,
+        "",
+        "|Wv| at the steps of the curve, as JSON: sqrt(J), with noise of s.d. 1",
+    ),
 )
 
 
@@ -36,7 +44,8 @@ class Modes(RunTable):
 
     columns = COLUMNS
     kind = KINDS["modes"]
-    version = 1
+    version = 2
+    older: ClassVar[Mapping[int, tuple[str, ...]]] = {1: ("sensitivity_curve",)}
     kept = "trainings"
     identifier = "training_id"
 

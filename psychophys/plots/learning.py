@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import json
-
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import LogNorm, SymLogNorm
+from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from psychophys.base.errors import UsageError
-from psychophys.learning.acuities import acuity, power_law
 from psychophys.learning.experiments import findings
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Curve, Findings, curves, share
+from psychophys.plots.linear import plot_linear
 from psychophys.plots.style import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
 
 MOST_COLUMNS = 4
-SHOWN_MODES = (1, 2, 3, 5, 10, 20)
 
 
 def plot_learning(learned: Learned) -> Figure:
     """Draw what an experiment found.
 
-    ``linear``: modes over training, thresholds over training and acuity by network; then half-times of all.
-    The first two columns show the first seed. Dashed lines are the closed form. Other experiments:
-    sensitivity, as a share of its mean, at every measured step, averaged over the runs, for each network;
-    then what the experiment looks at over training, with each run as a thin line.
+    ``linear``: some modes as pictures; the sensitivity to them, thresholds and acuity over training by
+    network; then the rate of learning over eigenvalues. All but acuity and rates are of the first seed;
+    dashed lines are the closed form. Other experiments: sensitivity, as a share of its
+    mean, at every measured step, averaged over the runs, for each network; then what the experiment looks at
+    over training, with each run as a thin line.
 
     Raises
     ------
@@ -39,7 +36,7 @@ def plot_learning(learned: Learned) -> Figure:
     """
     if not len(learned.thresholds):
         raise UsageError("there are no trainings to draw", "Give some of `psychophys learn`.")
-    return _plot_linear(learned) if len(learned.modes) else _plot_trend(learned, findings(learned))
+    return plot_linear(learned) if len(learned.modes) else _plot_trend(learned, findings(learned))
 
 
 def _plot_trend(learned: Learned, found: Findings) -> Figure:
@@ -117,99 +114,3 @@ def _label_steps(axis: Axis, steps: list[int]) -> None:
     axis.set_major_locator(FixedLocator(sorted({*steps[::-2], steps[0]})))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")
-
-
-def _plot_linear(learned: Learned) -> Figure:
-    modes = learned.modes.to_pandas()
-    thresholds, acuities = learned.thresholds.to_pandas(), acuity(learned.thresholds)
-    models = list(dict.fromkeys(modes["model"]))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 1.9 * len(models) + 2.6), layout="constrained")
-        top, bottom = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=(1.9 * len(models), 2.6))))
-        for row, model in zip(top.subplots(len(models), 3, squeeze=False), models, strict=True):
-            own = modes[modes["model"] == model]
-            first = own["seed"].iloc[0]
-            _draw_modes(row[0], own[own["seed"] == first])
-            shown = thresholds[(thresholds["model"] == model) & (thresholds["seed"] == first)]
-            _draw_thresholds(row[1], shown[shown["layer_index"] == shown["layer_index"].max()])
-            _draw_acuity(row[2], acuities[acuities["model"] == model])
-            row[0].set_title(model)
-        _draw_half_times(bottom.subplots(), modes)
-    return figure
-
-
-def _draw_modes(axes: Axes, modes: pd.DataFrame) -> None:
-    colours, norm = mpl.colormaps[DEPTH_MAP], LogNorm(1, modes["mode"].max())
-    for _, row in modes[modes["mode"].isin(SHOWN_MODES)].iterrows():
-        step, simulated, closed = np.array(json.loads(row["curve"]), dtype=float).T
-        colour = colours(norm(row["mode"]))
-        axes.plot(step, simulated, color=colour, linewidth=1, label=f"{row['mode']}")
-        axes.plot(step, closed, color="black", linewidth=0.8, linestyle="--")
-    axes.axhline(0.5, color="grey", linewidth=0.6)
-    axes.set_xscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("strength of mode")
-    axes.legend(loc="upper left", title="mode", fontsize=5, title_fontsize=5, handlelength=1)
-
-
-def _draw_thresholds(axes: Axes, part: pd.DataFrame) -> None:
-    steps = np.sort(part["step"].unique())
-    colours, norm = mpl.colormaps[DEPTH_MAP], LogNorm(steps[0], steps[-1])
-    for step, group in part.groupby("step"):
-        ordered = group.sort_values("value")
-        axes.plot(ordered["value"], ordered["threshold"], color=colours(norm(float(str(step)))), linewidth=1)
-    _log(axes, "frequency (cycles/image)", "threshold (cycles/image)")
-    bar = axes.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=axes, pad=0.01, aspect=20)
-    bar.ax.yaxis.set_major_formatter("{x:g}")
-    bar.ax.yaxis.set_minor_formatter("")
-    bar.set_label("step")
-    bar.outline.set_visible(False)
-
-
-def _draw_acuity(axes: Axes, part: pd.DataFrame) -> None:
-    for _, run in part.groupby("seed"):
-        axes.plot(run["step"], run["acuity"], marker=".", markersize=3, linewidth=0.8, color=COLOURS[0])
-    law, known = power_law(part), part[part["acuity"].notna()]
-    if np.isfinite(law.exponent):
-        steps = np.array([known["step"].min(), known["step"].max()], dtype=float)
-        middle = np.log(known["acuity"]).mean() - law.exponent * np.log(known["step"]).mean()
-        axes.plot(
-            steps,
-            np.exp(middle) * steps**law.exponent,
-            color=COLOURS[1],
-            linestyle="--",
-            linewidth=1,
-            label=f"exponent {law.exponent:.2f}",
-        )
-        axes.legend(loc="upper left")
-    if len(known):
-        _log(axes, "step", "acuity (cycles/image)")
-
-
-def _draw_half_times(axes: Axes, modes: pd.DataFrame) -> None:
-    for place, (model, part) in enumerate(modes.groupby("model", sort=False)):
-        axes.plot(
-            part["predicted_half_time"],
-            part["half_time"],
-            linestyle="",
-            marker=".",
-            markersize=4,
-            color=COLOURS[place],
-            label=str(model),
-        )
-    known = modes["half_time"].dropna()
-    if len(known):
-        axes.plot([known.min(), known.max()], [known.min(), known.max()], color="grey", linewidth=0.8)
-        _log(axes, "half-time by the closed form (steps)", "half-time simulated (steps)")
-    axes.legend(loc="upper left")
-
-
-def _log(axes: Axes, x: str, y: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ends[1] < 100 * ends[0] else (1.0,)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 from PIL import Image
+from scipy.special import logsumexp
 from torch.nn import functional
 
 import psychophys
@@ -19,7 +20,8 @@ from psychophys import cli
 from psychophys.base.errors import ModelError, UsageError
 from psychophys.learning.crops import classifier, cuts
 from psychophys.learning.experiments import EXPERIMENTS, findings
-from psychophys.learning.gratings import rearing, supervised, worlds
+from psychophys.learning.gratings import noisy, rearing, supervised, worlds
+from psychophys.learning.gratings.rates import growth_exponents
 from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import Learned, run_trainings
 from psychophys.learning.trends import (
@@ -166,15 +168,18 @@ def test_gratings_are_those_of_the_stimulus() -> None:
     torch.testing.assert_close(drawn @ seen.basis.float().T, expected, atol=2e-4, rtol=0)
 
 
-@pytest.mark.parametrize("manner", ["drop", "flip"])
-def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) -> None:
-    """Against autograd on all 4,096 pixels with the same images.
+@pytest.mark.parametrize(("manner", "noise"), [("drop", None), ("flip", None), ("drop", np.full(60, 5.0))])
+def test_training_in_the_basis_of_gratings_is_training_on_pixels(
+    manner: str, noise: np.ndarray | None
+) -> None:
+    """Against autograd on all 4,096 pixels with the same images, and the same noise on them.
 
     At a higher rate rounding decides on which side of its kink some ReLU is, and grows from step to step.
     """
-    world = worlds.World(worlds.peaked(), np.full(60, 0.7), manner)
+    world = worlds.World(worlds.peaked(), np.full(60, 0.7), manner, noise)
     described = worlds.describe("supervised-test", 3)
-    steps = (0, 24)
+    last = 24 if noise is None else 8
+    steps = (0, last)
     made = list(
         worlds.train(
             described, lambda _: world, steps,
@@ -184,22 +189,22 @@ def test_training_in_the_basis_of_gratings_is_training_on_pixels(manner: str) ->
     network = copy.deepcopy(made[0].network)
     seen, generator = worlds.gratings(), torch.Generator().manual_seed(3)
     losses = []
-    for _ in range(25):
+    for _ in range(last + 1):
         coordinates, labels, _, counts = worlds._batch(seen, world, 64, generator)
         pixels = (coordinates @ seen.basis.float().T).reshape(-1, 1, 64, 64)
         each = functional.cross_entropy(network(pixels), labels, reduction="none")
         loss = (each * counts).mean()
         losses.append(float((loss / counts.mean()).detach()))
         slopes = torch.autograd.grad(loss, list(network.parameters()))
-        if len(losses) <= 24:
+        if len(losses) <= last:
             with torch.no_grad():
                 for parameter, slope in zip(network.parameters(), slopes, strict=True):
                     parameter.sub_(0.5 * slope)
     assert made[-1].notes["loss"] == pytest.approx(losses[-1], rel=1e-4)
     for mine, theirs in zip(made[-1].network.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=2e-6, rtol=1e-4)
-    first, last = (one.network.state_dict()["layer1.weight"] for one in made)
-    assert (first - last).abs().max() > 1e-4
+    before, after = (one.network.state_dict()["layer1.weight"] for one in made)
+    assert (before - after).abs().max() > 2e-5
 
 
 def test_worlds_are_drawn_as_they_are_described() -> None:
@@ -255,6 +260,90 @@ def test_information_is_that_of_the_channel() -> None:
         assert supervised.information(dropped).sum() == pytest.approx(shown.sum() * entropy)
     clean = worlds.World(worlds.uniform(), np.ones(60), "flip")
     assert supervised.information(clean).sum() == pytest.approx(np.log2(60))
+
+
+def test_noise_on_images_is_drawn_as_it_is_described() -> None:
+    """In the basis, of the s.d. of each class; and worlds without it draw what they drew before."""
+    seen, level = worlds.gratings(), np.linspace(1, 20, 60)
+    quiet = worlds.World(worlds.uniform(), np.ones(60))
+    drawn = [
+        worlds._batch(seen, replace(quiet, noise=noise), 30_000, torch.Generator().manual_seed(0))
+        for noise in (None, level)
+    ]
+    assert torch.equal(drawn[0][2], drawn[1][2])
+    added = (drawn[1][0] - drawn[0][0]).numpy()
+    for place in (0, 30, 59):
+        own = added[drawn[0][2].numpy() == place]
+        assert own.std() == pytest.approx(level[place], rel=0.03)
+        assert np.abs(own.mean(axis=0)).max() < 0.25 * level[place]
+
+
+def test_the_mean_over_phases_is_that_of_many_phases() -> None:
+    """Likelihoods of classes, against sums over 720 phases of every orientation."""
+    seen, generator = worlds.gratings(), np.random.default_rng(0)
+    even, odd = seen.even.double().numpy(), seen.odd.double().numpy()
+    noise = np.linspace(4, 12, 60)
+    images = even[[30, 400]] + 6 * generator.standard_normal((2, even.shape[1]))
+    found = noisy.log_likelihoods(images, noise)
+    phases = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+    for place in (0, 2, 33, 50):
+        own = slice(12 * place, 12 * (place + 1))
+        shown = (
+            np.cos(phases)[:, None, None] * even[own] + np.sin(phases)[:, None, None] * odd[own]
+        ).reshape(-1, even.shape[1])
+        for image, mine in zip(images, found[:, place], strict=True):
+            exponent = -((image - shown) ** 2).sum(axis=1) / (2 * noise[place] ** 2)
+            slow = logsumexp(exponent) - np.log(len(phases)) - even.shape[1] * np.log(noise[place])
+            assert mine == pytest.approx(float(slow), abs=0.05)
+
+
+def test_what_noisy_images_tell_is_mutual_information() -> None:
+    """It falls from the entropy of the classes to nothing, and prior and levels go in as they should."""
+    peaked = worlds.peaked()
+    classes = tuple(range(0, 60, 3))
+    clean = noisy.image_bits(peaked, np.full(60, 0.2), classes, 20)
+    np.testing.assert_allclose(clean, -np.log2(peaked[list(classes)]), atol=0.35)
+    assert np.abs(noisy.image_bits(peaked, np.full(60, 300.0), classes, 20)).max() < 0.01
+    # The same level everywhere tells nothing by itself; where levels differ, they do.
+    even = np.full(60, 9.0)
+    plain, knowing = (noisy.image_bits(peaked, even, (5, 40), 50, knows=k) for k in (False, True))
+    np.testing.assert_allclose(plain, knowing)
+    loud = np.where(np.arange(60) < 30, 300.0, 4.0)
+    assert noisy.image_bits(worlds.uniform(), loud, (5,), 50, knows=True)[0] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.slow
+def test_noise_is_chosen_so_that_images_tell_as_much() -> None:
+    for name, profile in (("balanced-noisy", 1 / worlds.peaked()), ("images-noisy", worlds.peaked())):
+        world = supervised.CONDITIONS[name].world()
+        assert world.noise is not None
+        assert world.noise.min() == pytest.approx(noisy.LEAST)
+        assert world.noise[:30].argmin() == profile[:30].argmax()
+        # Classes between those that it was chosen for among them, and more images.
+        classes = (0, 10, 18, 29, 36)
+        share = noisy.image_bits(world.frequency, world.noise, classes, 2000) / profile[list(classes)]
+        np.testing.assert_allclose(share / share.mean(), 1, atol=0.07)
+
+
+def test_growth_is_compared_at_equal_sensitivity() -> None:
+    """Curves that grow as S^a p^b, measured at few steps, have these exponents."""
+    value = np.arange(0, 180, 15.0)
+    p = supervised._profile(value)
+    every = [
+        # dS/dt = 0.01 p S: S = exp(0.01 p t).
+        Curve("supervised-frequency", seed, step, "layer1", value, np.exp(0.01 * p * step))
+        for seed in range(2)
+        for step in range(0, 200, 10)
+    ]
+    row = growth_exponents(every, supervised._profile).iloc[0]
+    assert (row["a"], row["b"]) == pytest.approx((1, 1))
+    # dS/dt = 0.02 p (5 - S): to an asymptote.
+    held = [replace(c, sensitivity=5 - 4 * np.exp(-0.002 * p * c.step * 10)) for c in every]
+    row = growth_exponents(held, supervised._profile).iloc[0]
+    assert (row["a to last"], row["b to last"]) == pytest.approx((0, 1), abs=0.15)
+    assert row["a"] < -0.5
+    flat = growth_exponents([replace(c, sensitivity=1 + 0 * p) for c in every], supervised._profile).iloc[0]
+    assert np.isnan(flat["a"])
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ import psychophys
 from psychophys import cli
 from psychophys.base.errors import UsageError
 from psychophys.learning.acuities import acuity, crossing, power_law
-from psychophys.learning.experiments import EXPERIMENTS
+from psychophys.learning.experiments import EXPERIMENTS, findings
 from psychophys.learning.linear import descent, theory
+from psychophys.learning.linear.findings import rate_exponents, sensitivity_errors
 from psychophys.learning.linear.patches import (
     SHORTER_SIDE,
     Statistics,
@@ -30,9 +31,11 @@ from psychophys.learning.linear.patches import (
 from psychophys.learning.linear.plan import LinearSettings
 from psychophys.learning.linear.run import plan_linear
 from psychophys.learning.linear.theory import DEPTHS, Depth
+from psychophys.learning.modes import Modes
 from psychophys.learning.photographs import Photographs, load_photographs
 from psychophys.learning.training import Learned, run_trainings
 from psychophys.plots.learning import plot_learning
+from psychophys.results.tables import write_table
 
 RATE = 0.05
 SMALL = LinearSettings(depths=("1", "2"), runs=2, patch=8, steps=400, snapshots=4)
@@ -162,6 +165,78 @@ def test_training_is_gradient_descent_on_the_patches(depth: Depth, init: str) ->
         torch.testing.assert_close(mine, theirs.detach(), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=list(DEPTHS))
+def test_balanced_training_is_that_of_all_weights(depth: Depth, natural: dict[int, Statistics]) -> None:
+    """D numbers a step give the matrices that gradient descent on all of them gives."""
+    values = natural[8].eigenvalues
+    rate, keep = float(RATE / values[0]), [0, 7, 400]
+    spaces = descent.rotations(depth, 64, np.random.default_rng(5))
+    weights = descent.balanced(depth, 64, 0.05, np.random.default_rng(5))
+    slow = descent.train(depth, weights, values, rate, keep, 20, dtype=torch.float64)
+    fast = descent.train_balanced(depth, spaces, 0.05, values, rate, keep, 20)
+    assert slow.strengths[-1, 0] > 0.9
+    for step in keep:
+        for mine, theirs in zip(fast.weights[step], slow.weights[step], strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(fast.strengths, slow.strengths, rtol=1e-9)
+    np.testing.assert_allclose(fast.sensitivities, slow.sensitivities, rtol=1e-9)
+
+
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=list(DEPTHS))
+def test_sensitivities_to_modes_are_those_of_the_network(
+    depth: Depth, natural: dict[int, Statistics]
+) -> None:
+    """|W v| on the way is the length of the derivative of the network on pixels along the eigenvector."""
+    statistics = natural[8]
+    mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
+    weights = descent.uniform(depth, statistics.eigenvectors, 0.3, np.random.default_rng(2))
+    rate = float(RATE / statistics.eigenvalues[0])
+    found = descent.train(depth, weights, statistics.eigenvalues, rate, [0, 40], 20, dtype=torch.float64)
+    for step in (0, 40):
+        model = descent.network(depth, mean, found.weights[step], basis).double()
+        shown = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
+        for mode in (0, 3, 19):
+            direction = basis[:, mode].reshape(1, 1, 8, 8)
+            _, along = torch.func.jvp(model, (shown,), (direction,))
+            assert found.sensitivities[step, mode] == pytest.approx(float(along.detach().norm()), rel=1e-5)
+    # Weights that are not aligned are more sensitive to a mode than its strength says.
+    assert (found.sensitivities[0] > 1.1 * np.abs(found.strengths[0])).all()
+
+
+def test_rates_of_learning_go_with_eigenvalues() -> None:
+    modes = pd.DataFrame(
+        {"seed": seed, "eigenvalue": value, "half_time": 3 / value**power}
+        for seed, power in enumerate((1.0, 0.8))
+        for value in (1.0, 2.0, 5.0, 20.0)
+    )
+    assert rate_exponents(modes, "half_time") == pytest.approx([1.0, 0.8])
+    learned = learn_linear(LinearSettings(depths=("1", "2"), runs=2, patch=8, snapshots=2))
+    found = learned.modes.to_pandas()
+    for _, part in found.groupby("model"):
+        assert rate_exponents(part, "predicted_half_time") == pytest.approx([1, 1])
+        assert rate_exponents(part, "half_time") == pytest.approx([1, 1], abs=0.02)
+    assert 0 < np.max(sensitivity_errors(found)) < 0.03
+    text = " ".join(findings(learned).conclusions)
+    assert "Sensitivity to a mode" in text
+    assert "closed form 1.000" in text
+
+
+def test_modes_of_the_version_before_are_read(learned: Learned, tmp_path: Path) -> None:
+    """Without sensitivities: the figure draws strengths, and nothing is said of what is not there."""
+    before = learned.modes.table.drop_columns(["sensitivity_curve"])
+    runs = {
+        name: {key: value for key, value in run.items() if key != "components"}
+        for name, run in learned.modes.runs.items()
+    }
+    path = tmp_path / "a-modes.parquet"
+    write_table(before, Modes.key, {"trainings": runs, "schema_version": 1}, path)
+    learned.thresholds.write(tmp_path / "a.parquet")
+    again = psychophys.read_learned(tmp_path / "a.parquet")
+    assert again.modes.to_pandas()["sensitivity_curve"].isna().all()
+    assert "|Wv|" not in " ".join(findings(again).conclusions)
+    plot_learning(again)
+
+
 def test_balanced_weights_multiply_to_a_multiple_of_the_identity() -> None:
     for depth in DEPTHS.values():
         weights = descent.balanced(depth, 30, 0.07, np.random.default_rng(0))
@@ -273,9 +348,9 @@ def test_finished_trainings_are_not_made_again(
     learned.modes.write(tmp_path / "a-modes.parquet")
     previous = psychophys.read_learned(tmp_path / "a.parquet")
     trained = []
-    train = descent.train
+    train = descent.train_balanced
     monkeypatch.setattr(
-        descent, "train", lambda depth, *a, **k: trained.append(depth.name) or train(depth, *a, **k)
+        descent, "train_balanced", lambda depth, *a, **k: trained.append(depth.name) or train(depth, *a, **k)
     )
     same = learn_linear(SMALL, previous=previous)
     assert not trained

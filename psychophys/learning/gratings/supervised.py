@@ -13,6 +13,8 @@ from scipy.optimize import brentq
 from psychophys.base.types import Array
 from psychophys.learning.conditions import check_shared
 from psychophys.learning.gratings import worlds
+from psychophys.learning.gratings.noisy import balanced_noise, reliable_noise
+from psychophys.learning.gratings.rates import growth_exponents
 from psychophys.learning.gratings.worlds import BINS, Schedule, World, peaked, plan_worlds, uniform
 from psychophys.learning.training import (
     Learned,
@@ -156,6 +158,16 @@ CONDITIONS: dict[str, Condition] = {
             "90 deg is seen more often, and labels are flipped so that as many are right",
             lambda: World(peaked(), _thinned(), "flip"),
         ),
+        Condition(
+            "images-noisy",
+            "all are seen alike; at 0 deg images are so noisy that they tell a third of what one at 90 does",
+            lambda: World(uniform(), np.ones(BINS), noise=reliable_noise()),
+        ),
+        Condition(
+            "balanced-noisy",
+            "90 deg is seen more often, and images are noisier there so that they tell as many bits in all",
+            lambda: World(peaked(), np.ones(BINS), noise=balanced_noise()),
+        ),
         Condition("uniform", "all are seen alike", lambda: World(uniform(), np.ones(BINS))),
     )
 }
@@ -243,7 +255,7 @@ def find_supervised(learned: Learned) -> Findings:
         "rank correlation of the first layer's gain and sensitivity (r) with 2 - cos 2 theta; sensitivity "
         "at 90 over 0 deg, early and at the last step",
         pd.DataFrame(rows),
-        [_conclusion(row) for row in rows],
+        [*(_conclusion(row) for row in rows), *_said_of_growth(every)],
         trend([c for c in every if c.step > 0], lambda c: _gain(c, start)),
         "rank correlation of gain with 2 - cos 2 theta",
         LAYER,
@@ -279,6 +291,24 @@ def _conclusion(row: Mapping[str, Any]) -> str:
     condition = CONDITIONS.get(row["network"])
     meaning = f" ({condition.meaning})" if condition else ""
     return f"{row['network']}{meaning}: {_found(row)} at step {row['step']}."
+
+
+def _said_of_growth(every: Sequence[Curve]) -> list[str]:
+    """Exponents of growth over what sensitivity is already, and over orientation where it is as high."""
+    table = growth_exponents(every, _profile)
+    known = [dict(row) for _, row in table.iterrows() if np.isfinite(row["a"]) and np.isfinite(row["b"])]
+    if not known:
+        return []
+
+    def listed(name: str) -> str:
+        return "; ".join(
+            f"{row['model'].removeprefix('supervised-')} {told(row, name, '.2f')}" for row in known
+        )
+
+    return [
+        f"Where sensitivity S is as high, it grows as (2 - cos 2 theta)^b, b: {listed('b')}.",
+        f"It grows as S^a, a: {listed('a')}; as (S_last - S) S^a, a: {listed('a to last')}.",
+    ]
 
 
 def _found(row: Mapping[str, Any]) -> str:

@@ -59,11 +59,15 @@ class World:
         Share of its labels that are right: (60,).
     manner
         Of the others: ``drop``, not learned from, or ``flip``, drawn from all classes alike.
+    noise
+        S.d. on the images of every class, in each dimension that gratings vary in: (60,). White noise on the
+        pixels has the same there, in the network's unit, in which images go from -1 to 1. Default: none.
     """
 
     frequency: Array
     kept: Array
     manner: str = "drop"
+    noise: Array | None = None
 
 
 Schedule = Callable[[int], World]
@@ -254,6 +258,9 @@ def _batch(
     true = torch.multinomial(torch.from_numpy(world.frequency), count, True, generator=generator)
     images = seen.draw(true, generator)
     right = torch.rand(count, generator=generator) < torch.from_numpy(world.kept)[true]
+    if world.noise is not None:
+        drawn = torch.randn(images.shape, generator=generator)
+        images = images + torch.from_numpy(world.noise).float()[true, None] * drawn
     if world.manner == "drop":
         return images, true, true, right.float()
     others = torch.randint(BINS, (count,), generator=generator)

@@ -3,11 +3,14 @@
 Training runs in the basis of the covariance's eigenvectors U. There C is diagonal, which saves a product
 of matrices a step, and the strengths of the modes are the diagonal of W_N ... W_1. Gradient descent does not
 notice: with W_1 -> W_1 U and W_N -> U^T W_N, every step is that of the pixels, turned.
+
+Balanced weights are O_l S O_(l-1)^T with rotations O and one diagonal S in all layers. So are their
+gradients, with another diagonal: gradient descent changes S alone, and takes a step with D numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -44,15 +47,40 @@ def balanced(depth: Depth, size: int, strength: float, generator: np.random.Gene
     list
         (D, D) in float64 each, the first layer first; one for tied weights.
     """
-    if depth.tied:
-        return [strength**0.5 * _rotation(size, generator)]
-    ends = [
-        np.eye(size),
-        *(_rotation(size, generator).numpy() for _ in range(depth.layers - 1)),
-        np.eye(size),
-    ]
-    scale = strength ** (1 / depth.layers)
-    return [torch.from_numpy(scale * (after @ before.T)) for before, after in pairwise(ends)]
+    return turned_by(rotations(depth, size, generator), np.full(size, strength ** (1 / depth.layers)))
+
+
+def rotations(depth: Depth, size: int, generator: np.random.Generator) -> list[Array]:
+    """Of the spaces between the layers, input and output included: none at these two.
+
+    Tied weights have two: of the input, none, and of the hidden layer.
+
+    Parameters
+    ----------
+    size
+        Pixels of a patch, D.
+
+    Returns
+    -------
+    list
+        (D, D) each.
+    """
+    none = np.eye(size)
+    hidden = [_rotation(size, generator) for _ in range(depth.layers - 1)]
+    return [none, *hidden] if depth.tied else [none, *hidden, none]
+
+
+def turned_by(spaces: Sequence[Array], shares: Array) -> Weights:
+    """Balanced weights O_l S O_(l-1)^T.
+
+    Parameters
+    ----------
+    spaces
+        From :func:`rotations`.
+    shares
+        Of a layer in each mode, the diagonal of S: (D,).
+    """
+    return [torch.from_numpy((after * shares) @ before.T) for before, after in pairwise(spaces)]
 
 
 def uniform(depth: Depth, eigenvectors: Array, scale: float, generator: np.random.Generator) -> Weights:
@@ -70,10 +98,10 @@ def uniform(depth: Depth, eigenvectors: Array, scale: float, generator: np.rando
     return _turned(list(torch.from_numpy(drawn)), turn.T, depth)
 
 
-def _rotation(size: int, generator: np.random.Generator) -> Tensor:
+def _rotation(size: int, generator: np.random.Generator) -> Array:
     """An orthogonal matrix, uniform over all (Mezzadri 2007): (D, D)."""
     q, r = np.linalg.qr(generator.standard_normal((size, size)))
-    return torch.from_numpy(q * np.sign(np.diag(r)))
+    return np.asarray(q * np.sign(np.diag(r)))
 
 
 def _turned(weights: Weights, turn: Tensor, depth: Depth) -> Weights:
@@ -149,11 +177,14 @@ class Trained:
     ----------
     strengths
         u.(W_N ... W_1)u of the first M modes at every step, 0 and the last included: (T + 1, M).
+    sensitivities
+        |(W_N ... W_1)u|: of the output to the mode, with noise of s.d. 1: (T + 1, M).
     weights
         By step, in the basis of modes.
     """
 
     strengths: Array
+    sensitivities: Array
     weights: Mapping[int, Weights]
 
 
@@ -193,10 +224,12 @@ def train(
     values = torch.tensor(eigenvalues, dtype=dtype, device=device)
     last = max(keep)
     strengths = torch.empty(last + 1, modes, dtype=dtype, device=device)
+    sensitivities = torch.empty_like(strengths)
     kept: dict[int, Weights] = {}
     for step in range(last + 1):
         product, slopes = gradients(depth, weights, values)
         strengths[step] = product.diagonal()[:modes]
+        sensitivities[step] = torch.linalg.vector_norm(product[:, :modes], dim=0)
         if step in keep:
             kept[step] = [weight.clone() for weight in weights]
         if step < last:
@@ -208,7 +241,42 @@ def train(
         raise MeasurementError(f"training of {depth.model} diverged", "Give a smaller --learning-rate.")
     if progress is not None:
         progress(last % EVERY)
-    return Trained(np.asarray(strengths.cpu().double().numpy()), kept)
+    return Trained(strengths.cpu().double().numpy(), sensitivities.cpu().double().numpy(), kept)
+
+
+def train_balanced(
+    depth: Depth,
+    spaces: Sequence[Array],
+    strength: float,
+    eigenvalues: Array,
+    learning_rate: float,
+    keep: Collection[int],
+    modes: int,
+) -> Trained:
+    """The training of balanced weights, mode by mode: the steps of :func:`train`, in float64.
+
+    With a mode's share s in every layer, the gradient by each is -lambda s^(N-1) (1 - s^N); with tied
+    weights, which are used twice, it is twice that.
+
+    Parameters
+    ----------
+    spaces
+        From :func:`rotations`.
+    strength
+        Of every mode at step 0.
+    """
+    last, n = max(keep), depth.layers
+    shares = np.full(len(eigenvalues), strength ** (1 / n))
+    pace = (2 if depth.tied else 1) * learning_rate * eigenvalues
+    strengths = np.empty((last + 1, modes))
+    kept: dict[int, Weights] = {}
+    for step in range(last + 1):
+        strengths[step] = shares[:modes] ** n
+        if step in keep:
+            kept[step] = turned_by(spaces, shares)
+        shares = shares + pace * shares ** (n - 1) * (1 - shares**n)
+    # Rotations at the two ends are none: of the product, only the diagonal is not 0.
+    return Trained(strengths, strengths, kept)
 
 
 def half_times(strengths: Array) -> Array:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,6 +103,8 @@ class Plan:
     ----------
     steps
         Where thresholds are measured; the last is the last.
+    draw
+        Gives the statistics of the patches that a seed draws.
     """
 
     settings: LinearSettings
@@ -108,6 +113,7 @@ class Plan:
     steps: tuple[int, ...]
     photographs: Photographs
     measurement: Measurement
+    draw: Callable[[int], Statistics]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -125,7 +131,9 @@ class Plan:
 
 def make_plans(settings: LinearSettings, photographs: Photographs) -> list[Plan]:
     """All trainings, seed by seed; a depth has the same steps in each, from the first seed's patches."""
-    statistics = training_statistics(settings, photographs, settings.seed)
+    # All depths of a seed follow each other, and have the same patches.
+    draw = functools.lru_cache(maxsize=1)(partial(training_statistics, settings, photographs))
+    statistics = draw(settings.seed)
     rate = settings.learning_rate * statistics.eigenvalues[:MODES] / statistics.eigenvalues[0]
     # Gratings fill the patch: the edge of a disc would add frequencies of its own.
     measurement = plan(
@@ -139,7 +147,7 @@ def make_plans(settings: LinearSettings, photographs: Photographs) -> list[Plan]
     )
     steps = {name: _steps(settings, get_depth(name), rate) for name in settings.depths}
     return [
-        Plan(settings, get_depth(name), seed, steps[name], photographs, measurement)
+        Plan(settings, get_depth(name), seed, steps[name], photographs, measurement, draw)
         for seed in range(settings.seed, settings.seed + settings.runs)
         for name in dict.fromkeys(settings.depths)
     ]

@@ -24,13 +24,14 @@ from psychophys.learning.linear.plan import (
     Plan,
     has_closed_form,
     make_plans,
-    training_statistics,
 )
 from psychophys.learning.linear.prediction import predicted_acuity, projections
 from psychophys.learning.photographs import load_photographs
 from psychophys.learning.training import Advance, HalfTimes, Snapshot, Training
 
 CURVE_POINTS = 60
+PICTURED = (1, 2, 3, 5, 10, 20)
+"""Modes whose pictures are kept, and whose curves are drawn."""
 
 
 def plan_linear(settings: LinearSettings) -> list[Training]:
@@ -58,14 +59,37 @@ def plan_linear(settings: LinearSettings) -> list[Training]:
 
 
 def _train(plan: Plan, device: torch.device, advance: Advance) -> Generator[Snapshot, None, HalfTimes]:
-    settings, depth = plan.settings, plan.depth
-    statistics = training_statistics(settings, plan.photographs, plan.seed)
+    depth, statistics = plan.depth, plan.draw(plan.seed)
+    learning_rate = float(plan.settings.learning_rate / statistics.eigenvalues[0])
+    trained, initial = _descend(plan, statistics, learning_rate, device, advance)
+    mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
+    described = descent.describe(depth, plan.settings.patch, plan.seed)
+    for step, kept in trained.weights.items():
+        yield Snapshot(replace(described, step=step), descent.network(depth, mean, kept, basis))
+    rows = _rows(plan, trained, statistics.eigenvalues, initial, learning_rate)
+    notes = _expected(plan, statistics, initial, learning_rate)
+    return HalfTimes(rows, {**notes, "components": _pictures(statistics)})
+
+
+def _descend(
+    plan: Plan, statistics: Statistics, learning_rate: float, device: torch.device, advance: Advance
+) -> tuple[descent.Trained, Array]:
+    """The training, and the strengths at step 0 that the closed forms begin with."""
+    depth, size = plan.depth, len(statistics.mean)
     generator = np.random.default_rng((plan.seed, 1))
-    if settings.init == "balanced":
-        weights = descent.balanced(depth, settings.patch**2, INITIAL_STRENGTH, generator)
-    else:
-        weights = descent.uniform(depth, statistics.eigenvectors, UNIFORM_SCALE, generator)
-    learning_rate = float(settings.learning_rate / statistics.eigenvalues[0])
+    if plan.settings.init == "balanced":
+        trained = descent.train_balanced(
+            depth,
+            descent.rotations(depth, size, generator),
+            INITIAL_STRENGTH,
+            statistics.eigenvalues,
+            learning_rate,
+            plan.steps,
+            MODES,
+        )
+        advance(plan.steps[-1])
+        return trained, np.full(size, INITIAL_STRENGTH)
+    weights = descent.uniform(depth, statistics.eigenvectors, UNIFORM_SCALE, generator)
     trained = descent.train(
         depth,
         weights,
@@ -76,13 +100,18 @@ def _train(plan: Plan, device: torch.device, advance: Advance) -> Generator[Snap
         device=device,
         progress=advance,
     )
-    mean, basis = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.eigenvectors.copy())
-    described = descent.describe(depth, settings.patch, plan.seed)
-    for step, kept in trained.weights.items():
-        yield Snapshot(replace(described, step=step), descent.network(depth, mean, kept, basis))
-    initial = descent.initial_strengths(depth, weights)
-    rows = _rows(plan, trained.strengths, statistics.eigenvalues, initial, learning_rate)
-    return HalfTimes(rows, _expected(plan, statistics, initial, learning_rate))
+    return trained, descent.initial_strengths(depth, weights)
+
+
+def _pictures(statistics: Statistics) -> dict[str, str]:
+    """Some modes as pictures: by number, a byte a pixel from -max (1) to max (255), in hexadecimal digits."""
+    shown = {}
+    for mode in PICTURED:
+        vector = statistics.eigenvectors[:, mode - 1]
+        # Of two signs, that with which the largest value is over 0.
+        whole = np.round(127 * vector / vector[np.abs(vector).argmax()]) + 128
+        shown[str(mode)] = whole.astype(np.uint8).tobytes().hex()
+    return shown
 
 
 def _expected(plan: Plan, statistics: Statistics, initial: Array, learning_rate: float) -> dict[str, Any]:
@@ -107,9 +136,10 @@ def _expected(plan: Plan, statistics: Statistics, initial: Array, learning_rate:
 
 
 def _rows(
-    plan: Plan, strengths: Array, eigenvalues: Array, initial: Array, learning_rate: float
+    plan: Plan, trained: descent.Trained, eigenvalues: Array, initial: Array, learning_rate: float
 ) -> list[dict[str, Any]]:
-    depth, last, initial = plan.depth, len(strengths) - 1, initial[:MODES]
+    depth, strengths, initial = plan.depth, trained.strengths, initial[:MODES]
+    last = len(strengths) - 1
     rate = learning_rate * eigenvalues[:MODES]
     simulated = descent.half_times(strengths)
     predicted = np.full(MODES, np.nan)
@@ -131,6 +161,7 @@ def _rows(
             "predicted_half_time": _known(predicted[k]),
             "relative_error": _known(simulated[k] / predicted[k] - 1),
             "curve": _curve(shown, strengths[shown, k], closed[:, k]),
+            "sensitivity_curve": json.dumps([round(float(s), 6) for s in trained.sensitivities[shown, k]]),
         }
         for k in range(MODES)
     ]
