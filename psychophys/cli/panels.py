@@ -139,22 +139,42 @@ PANELS = Registry(
             3,
         ),
         Panel(
+            "fig4",
+            "linear autoencoders of image patches: sensitivity to each principal component",
+            "Components are learned in the order of their variance, the more of it the faster.",
+            (
+                "learn linear -o linear.parquet --figure linear.png",
+                "learn linear --patch 32 -o linear32.parquet --figure linear32.png",
+            ),
+            "Patches have 16 x 16 pixels as in the paper's text and 32 x 32 as in its code; one, two and "
+            "three matrices, and one with its transpose; training is by exact gradients from the covariance, "
+            "and each curve has its closed form beside it.",
+            6,
+        ),
+        Panel(
             "fig5",
-            "linear autoencoders of image patches: what is learned when",
-            "Common components are learned first, so that acuity grows over training.",
-            ("learn linear -o linear.parquet --figure linear.png",),
-            "Patches have 16 x 16 pixels (--patch 32 as in one of the paper's numbers), training is by exact "
-            "gradients from the covariance, and each curve has its closed form beside it.",
-            2,
+            "linear autoencoders of image patches: sensitivity to frequency, and acuity, over training",
+            "Low frequencies are learned first, and acuity grows with the square root of time.",
+            (
+                "learn linear -o linear.parquet --figure linear.png",
+                "learn linear --patch 32 -o linear32.parquet --figure linear32.png",
+            ),
+            "As in fig4. Acuity is in cycles a patch, and has its closed form beside it.",
+            6,
         ),
         Panel(
             "fig6",
             "classifiers of orientation: frequency against label information",
             "Both frequency and information make sensitivity; where information is balanced, frequency does.",
-            ("learn supervised -o supervised.parquet --figure supervised.png",),
+            (
+                "learn supervised -o supervised.parquet --figure supervised.png",
+                "learn supervised --conditions images-noisy,balanced-noisy --runs 3 -o noisy.parquet "
+                "--figure noisy.png",
+            ),
             "The paper's label noise does not balance information (paper-dropped has it; balanced-dropped is "
-            "corrected), and a dropped label thins the images: labels are flipped as well.",
-            5,
+            "corrected), and a dropped label thins the images: labels are flipped as well, and images are "
+            "noisy in place of labels.",
+            8,
         ),
     ),
     Panel,
