@@ -8,7 +8,7 @@ import hashlib
 import json
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ IN_FOLDER = (
     "pytorch_model.bin",
 )
 """What is read of a folder: the first of these that it holds."""
+WRAPPED = ".module."
 _INDEX = ".index.json"
 State = dict[str, Tensor]
 
@@ -133,6 +134,20 @@ def _states(content: Any, keys: tuple[str, ...], seen: set[int]) -> Iterator[tup
         yield ".".join(keys), tensors
     for key, value in named.items():
         yield from _states(value, (*keys, key), seen)
+
+
+def joined_parts(states: dict[str, State], own: Iterable[str]) -> dict[str, State]:
+    """States with the names of ``own``, where parts of the network were wrapped to train on several GPUs.
+
+    ``DataParallel`` over a part, as scripts of torchvision wrap the ``features`` of AlexNet and VGG, puts
+    ``module`` into the names inside it.
+    """
+    if any(WRAPPED in name for name in own):
+        return states
+    return {
+        key: {name.replace(WRAPPED, "."): tensor for name, tensor in state.items()}
+        for key, state in states.items()
+    }
 
 
 def _file_of(path: Path) -> Path | None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from psychophys.base.errors import ModelError
-from psychophys.observers.checkpoints import State, hash_checkpoint, read_states
+from psychophys.observers.checkpoints import State, hash_checkpoint, joined_parts, read_states
 
 Create = Callable[..., nn.Module]
 COUNTER = "num_batches_tracked"
@@ -120,9 +120,8 @@ def load_checkpoint(create: Create, path: Path, *, fill: bool = True) -> Loaded:
         If it cannot be read, or differs from the network in more than its head, its numbers of classes
         and channels, and the size of its images.
     """
-    states = read_states(path)
-    network = create()
-    found = _find(network, states)
+    states, network = read_states(path), create()
+    found = _find(network, joined_parts(states, network.state_dict()))
     options, sentences = _options(network, found.state, path)
     if options:
         try:

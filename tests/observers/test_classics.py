@@ -195,3 +195,14 @@ def test_a_network_of_timm_keeps_its_name() -> None:
 
     assert classics._offer(resnet18) is resnet18
     assert timm.models.model_entrypoint("resnet18") is before
+
+
+def test_a_part_that_was_trained_on_several_gpus_is_read(tmp_path: Path) -> None:
+    """Scripts of torchvision wrap the features of AlexNet alone: the paper's trainings are named so."""
+    network = timm.create_model("alexnet_cifar", num_classes=3)
+    network.features = torch.nn.DataParallel(network.features)
+    path = tmp_path / "epoch_3.pth.tar"
+    torch.save({"state_dict": network.state_dict(), "epoch": 3}, path)
+    assert "features.module.0.weight" in network.state_dict()
+    read = load_observer("alexnet_cifar", checkpoint=path).model
+    assert torch.equal(read.features[0].weight, network.features.module[0].weight)
