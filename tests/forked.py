@@ -27,7 +27,7 @@ def server() -> ForkServerContext:
     later = ("app", "each", "outputs", "sweep", "tables.sweeps", "values")
     own = [f"psychophys.cli.{name}" for name in later]
     others = "pydantic.type_adapter", "pyarrow.pandas_compat"
-    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", *own, *others])
+    context.set_forkserver_preload(["psychophys.sweeps.engines.preload", *own, *others])
     return context
 
 

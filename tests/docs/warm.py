@@ -91,8 +91,10 @@ def keep_a_fork_server() -> None:
 
 def serve(address: str) -> None:
     """Answer clients, a child for each."""
+    import gc
     import warnings
 
+    gc.disable()
     warnings.simplefilter("ignore")
     import matplotlib as mpl
 
@@ -107,6 +109,8 @@ def serve(address: str) -> None:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     keep_a_fork_server()
+    gc.freeze()
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()
