@@ -223,6 +223,13 @@ USUAL = {
     "paper": "--dry-run",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
+ALONE = {
+    "linear": ("depths", "2"),
+    "supervised": ("conditions", "frequency"),
+    "autoencoder": ("conditions", "upright"),
+    "planted": ("conditions", "tilted"),
+}
+"""Of an experiment, the network that is trained where a line does not say which."""
 EXAMPLES = {
     "measure": 80,
     "sweep": 45,
@@ -344,8 +351,9 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setattr("typer.main.get_command", lambda _: GROUP)
         # A tenth of the patches: what is learned from them does not matter here.
         patch.setattr(draw_patches, "__defaults__", (2000,))
-        # One network instead of four, where no --depths are drawn.
-        patch.setitem(EXPERIMENTS["linear"].quick, "depths", ("2",))
+        # One network instead of many, where no others are drawn.
+        for name, (setting, only) in ALONE.items():
+            patch.setitem(EXPERIMENTS[name].quick, setting, (only,))
         # No network, no cluster, no other process.
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         patch.setitem(sys.modules, "ray", None)
