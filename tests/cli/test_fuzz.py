@@ -228,6 +228,7 @@ ALONE = {
     "supervised": ("conditions", "frequency"),
     "autoencoder": ("conditions", "upright"),
     "planted": ("conditions", "tilted"),
+    "hue": ("conditions", "upright"),
 }
 """Of an experiment, the network that is trained where a line does not say which."""
 EXAMPLES = {
