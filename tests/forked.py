@@ -11,8 +11,13 @@ import os
 import signal
 import sys
 import tempfile
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
+
+PLACE = ("_forkserver_address", "_forkserver_authkey")
+"""Where the server is found, and from Python 3.14 on what it asks for."""
 
 
 def server() -> ForkServerContext:
@@ -22,7 +27,7 @@ def server() -> ForkServerContext:
     later = ("app", "each", "outputs", "sweep", "tables.sweeps", "values")
     own = [f"psychophys.cli.{name}" for name in later]
     others = "pydantic.type_adapter", "pyarrow.pandas_compat"
-    context.set_forkserver_preload(["psychophys.sweeps.engines.processes", *own, *others])
+    context.set_forkserver_preload(["psychophys.sweeps.engines.preload", *own, *others])
     return context
 
 
@@ -33,7 +38,10 @@ class Forked:
         context = server()
         streams = tempfile.mkdtemp(prefix="streams-", dir=cwd.parent)
         self._out, self._err = (Path(streams, name) for name in ("out", "err"))
-        arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err)
+        forkserver.ensure_running()
+        known = vars(forkserver._forkserver)  # type: ignore[attr-defined]
+        place = {name: known[name] for name in PLACE if name in known}
+        arguments = [str(word) for word in words], str(cwd), str(self._out), str(self._err), place
         self._process = context.Process(target=_run, args=arguments)
         self._process.start()
 
@@ -58,7 +66,9 @@ class Forked:
         return code, self._out.read_text(), self.err
 
 
-def _run(words: list[str], cwd: str, out: str, err: str) -> None:
+def _run(words: list[str], cwd: str, out: str, err: str, place: dict[str, Any]) -> None:
+    # A sweep's workers come from the same server: another would import everything anew.
+    vars(forkserver._forkserver).update(place, ensure_running=lambda: None)  # type: ignore[attr-defined]
     for descriptor, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, descriptor)

@@ -18,7 +18,7 @@ from psychophys.results.ranking import RANKINGS, Ranking, rank
 from psychophys.results.summary import (
     LAYER,
     cautions,
-    conclusions,
+    conclusions_of,
     development,
     missed_axes,
     run_name,
@@ -108,9 +108,10 @@ def print_summary(console: Console, results: Results) -> None:
     frame = results.to_pandas()
     curves = {key: list(part["sensitivity"]) for key, part in frame.groupby(LAYER, sort=False)}
     blocks = BLOCKS if "utf" in console.encoding.lower() else PLAIN_BLOCKS
-    for _, rows in summarize(results).groupby("run_id", sort=False):
+    summary = summarize(results)
+    for _, rows in summary.groupby("run_id", sort=False):
         print_table(console, _summary_table(rows, curves, blocks, frame))
-    say(console, *conclusions(results), *cautions(results))
+    say(console, *conclusions_of(summary), *cautions(results))
 
 
 def _summary_table(

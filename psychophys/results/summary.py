@@ -134,6 +134,8 @@ def development(results: Results, steps: int = 6) -> list[tuple[str, pd.DataFram
         For every set of runs that differ in their step alone and have two or more: a title, and a
         table of mean thresholds by layer (rows) and step (columns, at most ``steps``, evenly chosen).
     """
+    if len(results.table["step"].drop_null().unique()) < 2:
+        return []
     summary = summarize(results)
     summary = summary[summary["step"].notna()]
     noise = results.to_pandas().groupby("run_id")[["noise", "noise_level", "criterion_dprime"]].first()
@@ -158,7 +160,11 @@ def development(results: Results, steps: int = 6) -> list[tuple[str, pd.DataFram
 
 def conclusions(results: Results) -> list[str]:
     """One sentence or two for each run in the table: what was found."""
-    summary = summarize(results)
+    return conclusions_of(summarize(results))
+
+
+def conclusions_of(summary: pd.DataFrame) -> list[str]:
+    """Conclusions of runs that have been summarised."""
     runs = [group for _, group in summary.groupby("run_id", sort=False)]
     return [f"{_conclusion(run)}{_retained(run)}" for run in runs]
 

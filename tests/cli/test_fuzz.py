@@ -9,7 +9,6 @@ import shlex
 import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -224,6 +223,14 @@ USUAL = {
     "paper": "--dry-run",
 }
 """What is said first, so that most lines are quick and many go far; what is drawn counts more."""
+ALONE = {
+    "linear": ("depths", "2"),
+    "supervised": ("conditions", "frequency"),
+    "autoencoder": ("conditions", "upright"),
+    "planted": ("conditions", "tilted"),
+    "hue": ("conditions", "upright"),
+}
+"""Of an experiment, the network that is trained where a line does not say which."""
 EXAMPLES = {
     "measure": 80,
     "sweep": 45,
@@ -325,6 +332,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def copy(template: Path) -> "Copy":
+    return Copy(template)
+
+
 def call(words: list[str]) -> tuple[int, bytes, str]:
     """Exit code, standard output and standard error of a command line in this process, left as it was."""
     out, err = io.BytesIO(), io.BytesIO()
@@ -340,8 +352,9 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setattr("typer.main.get_command", lambda _: GROUP)
         # A tenth of the patches: what is learned from them does not matter here.
         patch.setattr(draw_patches, "__defaults__", (2000,))
-        # One network instead of four, where no --depths are drawn.
-        patch.setitem(EXPERIMENTS["linear"].quick, "depths", ("2",))
+        # One network instead of many, where no others are drawn.
+        for name, (setting, only) in ALONE.items():
+            patch.setitem(EXPERIMENTS[name].quick, setting, (only,))
         # No network, no cluster, no other process.
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         patch.setitem(sys.modules, "ray", None)
@@ -361,22 +374,51 @@ def said(words: list[str], default: str, *names: str) -> str:
     return next((words[i + 1] for i, word in enumerate(words) if word in names), default)
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+class Copy:
+    """A copy of the template, for one command line after another: each finds it as the first did."""
+
+    def __init__(self, template: Path) -> None:
+        self._template, self.folder = template, template.with_name("work")
+        self._renew()
+
+    def contents(self) -> dict[str, bytes | None]:
+        """Of files what is in them, and None for folders and pipes."""
+        paths = [path for path in self.folder.rglob("*") if "__pycache__" not in path.parts]
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes() if path.is_file() else None
+            for path in paths
+        }
+
+    def restore(self) -> None:
+        """Take away what is new; where anything else has changed, copy anew, which takes longer."""
+        now = self.contents()
+        if any(name not in now or now[name] != text for name, text in self.before.items()):
+            self._renew()
+        for name in sorted(now.keys() - self.before.keys(), reverse=True):
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(self._template, self.folder)
+        os.mkfifo(self.folder / "pipe.parquet")
+        self.before = self.contents()
 
 
-def check(command: str, words: list[str], wrong: bool, template: Path) -> None:
+def files_of(contents: dict[str, bytes | None]) -> dict[str, bytes]:
+    return {name: text for name, text in contents.items() if text is not None}
+
+
+def check(command: str, words: list[str], wrong: bool, copy: Copy) -> None:
     """Every property of a command line."""
     words = [command, *USUAL.get(command, "").split(), *words]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, "work")
-        shutil.copytree(template, folder)
-        os.mkfifo(folder / "pipe.parquet")
-        with contextlib.chdir(folder):
-            before = files_in(folder)
+    try:
+        with contextlib.chdir(copy.folder):
             code, out, err = call(words)
-            after = files_in(folder)
+            before, after = files_of(copy.before), files_of(copy.contents())
             check_words(words, wrong, code, err)
             assert before.keys() <= after.keys()
             written = {n: text for n, text in after.items() if text != before.get(n)}
@@ -385,6 +427,8 @@ def check(command: str, words: list[str], wrong: bool, template: Path) -> None:
                 assert code != 0 or {Path(name).name for name in written} >= TESTED
             else:
                 check_files(words, code, out, written)
+    finally:
+        copy.restore()
 
 
 def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
@@ -472,7 +516,7 @@ def test_every_option_of_every_command_has_values() -> None:
 
 
 @pytest.mark.parametrize("command", WITH_SLOW)
-def test_every_value_ends_well(command: str, template: Path) -> None:
+def test_every_value_ends_well(command: str, copy: Copy) -> None:
     first = FIRST.get(command, "toy_net")
     # What `test` shares with `measure` is read by the same function, and each line measures two networks.
     shared = (
@@ -484,15 +528,15 @@ def test_every_value_ends_well(command: str, template: Path) -> None:
         start = [first, parameter.opts[0]] if parameter.param_type_name == "option" else []
         for wrong, values in enumerate(values_of(command, parameter)):
             for value in values:
-                check(command, [*start, value], bool(wrong), template)
+                check(command, [*start, value], bool(wrong), copy)
 
 
 @pytest.mark.parametrize("command", WITH_SLOW)
-def test_any_command_line_ends_well(command: str, template: Path) -> None:
+def test_any_command_line_ends_well(command: str, copy: Copy) -> None:
     @settings(max_examples=EXAMPLES[command], deadline=None, derandomize=True, database=None)
     @given(command_lines(command))
     def run(line: tuple[list[str], bool]) -> None:
-        check(command, *line, template)
+        check(command, *line, copy)
 
     run()
 

@@ -135,7 +135,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         psychophys.measure(
             weights=weights,
             values=24,
-            parameters={"phase": 4, "frequency": 8.96},
+            parameters={"phase": 2, "frequency": 8.96},
             layers=["blocks.5", "blocks.6", "conv_head"],
             device="cpu",
         )
@@ -176,13 +176,14 @@ def test_the_verdict_does_not_depend_on_the_order_of_values() -> None:
 
 
 def test_verdicts_say_where_there_is_too_little() -> None:
-    settings = {"parameters": {"phase": 1}, "layers": "blocks.5", "device": "cpu"}
-    alone = conclusions(compare(psychophys.measure(values=12, **settings)))
+    settings = {"parameters": {"phase": 1}, "device": "cpu"}
+    alone = conclusions(compare(psychophys.measure(values=12, layers="blocks.5", **settings)))
     assert "Whether training contributes is not tested" in alone[1]
     assert "--weights pretrained,random --seeds 20" in alone[1]
-    fewer = compare(psychophys.measure(values=4, **settings))
+    small = {"model": "test_resnet", "weights": "random", "layers": "layer4", **settings}
+    fewer = compare(psychophys.measure(values=4, **small))
     assert "too few values of orientation" in conclusions(fewer)[0]
-    ends = compare(psychophys.measure(dimension="contrast", values=6, **settings))
+    ends = compare(psychophys.measure(dimension="contrast", values=6, **small))
     assert set(ends["n_values"]) == {6}
     assert "against turns" not in conclusions(ends)[0]
 
@@ -201,8 +202,10 @@ def test_units_must_agree() -> None:
         compare(table)
 
 
-def test_the_pixel_baseline_is_that_of_the_image(results: Path) -> None:
-    table = psychophys.measure(stimulus="patch", values=24, layers="conv_stem", device="cpu")
+def test_the_pixel_baseline_is_that_of_the_image() -> None:
+    table = psychophys.measure(
+        "test_resnet", "patch", weights="random", values=24, layers="layer1", device="cpu"
+    )
     [record] = table.runs.values()
     pixels = pixel_sensitivity(record)
     # Along the HSV ring at saturation 1 and value 0.8, one channel moves by 0.8 in 60 deg.

@@ -16,7 +16,7 @@ from torch import Tensor
 import psychophys
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.comparison.priors import Prior, list_priors, load_prior
-from psychophys.comparison.priors.counting import BATCH, image_statistics, middle_square
+from psychophys.comparison.priors.counting import image_statistics, middle_square
 from psychophys.comparison.priors.quantities import (
     DIAMETER,
     QUANTITIES,
@@ -226,7 +226,9 @@ def test_one_photograph_has_no_interval(oriented: Path) -> None:
 def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
     oriented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for i in range(3 * BATCH):
+    batch = 5
+    monkeypatch.setattr("psychophys.comparison.priors.counting.BATCH", batch)
+    for i in range(3 * batch):
         (tmp_path / f"{i:03}.png").write_bytes((oriented / f"{i % 12}.png").read_bytes())
     (tmp_path / "bad.png").write_bytes(b"bad")
     whole = image_statistics([tmp_path])
@@ -234,7 +236,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
     state = tmp_path.with_suffix(".partial")
 
     def stop(done: int, total: int) -> None:
-        if done >= 2 * BATCH:
+        if done >= 2 * batch:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -242,7 +244,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_numbers(
     assert state.is_file()
     seen: list[int] = []
     resumed = image_statistics([tmp_path], resume=state, progress=lambda done, _: seen.append(done))
-    assert seen[0] > BATCH
+    assert seen[0] > batch
     assert state.is_file()
     pd.testing.assert_frame_equal(resumed.to_pandas(), whole.to_pandas())
     first, second = (prior.density("orientation").replicates for prior in (whole, resumed))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from docs.blocks import Block, blocks_of, differences
-from docs.warm import CLIENT
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -56,7 +52,7 @@ class Workshop:
         folder = self.root / page.removesuffix(".md")
         folder.mkdir(parents=True, exist_ok=True)
         if block.language == "python":
-            command, script = [str(self.root / "bin" / "python")], block.body
+            command, script = ["python"], block.body
         else:
             command, script = ["bash", "-euo", "pipefail", "-c", block.body.removeprefix(INSTALLING)], ""
         done = subprocess.run(
@@ -75,28 +71,8 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    root = tmp_path_factory.mktemp("pages")
-    binaries = root / "bin"
-    binaries.mkdir()
-    address = str(root / "warm")
-    for name in ("psychophys", "python"):
-        client = binaries / name
-        client.write_text(CLIENT.format(python=sys.executable, address=address))
-        client.chmod(0o755)
-    server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("warm.py")), address])
-    begun = time.monotonic()
-    while not Path(address).exists():
-        assert server.poll() is None
-        assert time.monotonic() < begun + 300
-        time.sleep(0.05)
-    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
-    environment.pop("COLUMNS", None)
-    try:
-        yield Workshop(root, environment)
-    finally:
-        server.terminate()
-        server.wait()
+def workshop(tmp_path_factory: pytest.TempPathFactory, warm: Mapping[str, str]) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("pages"), warm)
 
 
 def runs() -> Iterator[object]:

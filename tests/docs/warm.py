@@ -77,10 +77,24 @@ def answer(client: socket.socket) -> None:
     client.close()
 
 
+def keep_a_fork_server() -> None:
+    """Start the process that workers of sweeps come from once for all commands: it loads the package too."""
+    from multiprocessing import forkserver
+
+    from psychophys.sweeps.engines.processes import _context
+
+    _context()
+    forkserver.ensure_running()
+    # Who has not started it cannot ask whether it runs.
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+
+
 def serve(address: str) -> None:
     """Answer clients, a child for each."""
+    import gc
     import warnings
 
+    gc.disable()
     warnings.simplefilter("ignore")
     import matplotlib as mpl
 
@@ -94,6 +108,9 @@ def serve(address: str) -> None:
     for module in pkgutil.walk_packages(psychophys.__path__, "psychophys."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    keep_a_fork_server()
+    gc.freeze()
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()

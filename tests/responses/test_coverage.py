@@ -8,12 +8,18 @@ import importlib.util
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import pytest
 import timm
 import torch
+from timm.layers import GatedMlp
+from timm.models import register_model
+from timm.models.mlp_mixer import MlpMixer, SpatialGatingBlock
 from timm.models.sequencer import Sequencer2d
+from timm.models.xcit import Xcit
+from torch import nn
 
 from psychophys import Observer, plan, run
 
@@ -29,6 +35,26 @@ def benchmark() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shallow_models() -> None:
+    """Of families of which timm has no small model: fewer blocks and pixels than the smallest has."""
+    size = {"img_size": 96, "patch_size": 16, "embed_dim": 128}
+
+    def shallow_xcit(pretrained: bool = False, **_: Any) -> nn.Module:
+        return prepared(Xcit(depth=4, num_heads=4, eta=1.0, tokens_norm=False, **size))
+
+    def shallow_gmlp(pretrained: bool = False, **_: Any) -> nn.Module:
+        blocks = {"block_layer": SpatialGatingBlock, "mlp_layer": GatedMlp, "mlp_ratio": 6}
+        return prepared(MlpMixer(num_blocks=8, **blocks, **size))
+
+    def prepared(network: nn.Module) -> nn.Module:
+        network.pretrained_cfg = {"input_size": (3, 96, 96), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+        return network
+
+    for make in (shallow_xcit, shallow_gmlp):
+        register_model(make)
+
+
 @pytest.mark.parametrize(
     ("family", "model"),
     [
@@ -38,8 +64,8 @@ def benchmark() -> ModuleType:
         ("ViT with relative positions", "test_vit_relpos"),
         ("hybrid", "test_coatnet"),
         ("windowed attention", "test_maxvit"),
-        pytest.param("cross-covariance attention", "xcit_nano_12_p16_224", marks=pytest.mark.slow),
-        pytest.param("MLP", "gmlp_ti16_224", marks=pytest.mark.slow),
+        pytest.param("cross-covariance attention", "shallow_xcit", marks=pytest.mark.slow),
+        pytest.param("MLP", "shallow_gmlp", marks=pytest.mark.slow),
         ("gated convolution after state-space models", "test_mambaout"),
     ],
 )

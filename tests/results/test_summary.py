@@ -19,7 +19,7 @@ from psychophys.results.summary import cautions, conclusions, development, summa
 
 @pytest.fixture(scope="module")
 def oriented() -> psychophys.Results:
-    return psychophys.measure(values=12, layers=["conv_stem", "blocks.5", "blocks.6"])
+    return psychophys.measure(values=8, layers=["conv_stem", "blocks.5", "blocks.6"])
 
 
 def test_axes_are_the_values_at_them() -> None:
