@@ -73,9 +73,13 @@ PANELS = Registry(
             "what architectures alone make: AlexNet, pools apart, no pools, round kernels, all untrained",
             "Neither overlapping pools nor square kernels make the preference for 0 and 90 deg.",
             (
-                "measure alexnet alexnet_nooverlap alexnet_nopool alexnet_circular alexnet_cifar "
-                "resnet20_cifar --weights random --seeds 3 --values 24 -o untrained.parquet",
-                "plot untrained.parquet -o untrained.png",
+                "measure alexnet alexnet_nooverlap --weights random --seeds 3 --values 24 -o pools.parquet",
+                "plot pools.parquet -o pools.png",
+                "measure alexnet_nopool alexnet_circular --weights random --seeds 3 --values 24 "
+                "-o kernels.parquet",
+                "plot kernels.parquet -o kernels.png",
+                "measure alexnet_cifar resnet20_cifar --weights random --seeds 3 --values 24 -o small.parquet",
+                "plot small.parquet -o small.png",
             ),
             "Weights of the paper's own trainings are not published: these are untrained, three of each. For "
             "trained ones give `measure alexnet --checkpoint FILE`: torchvision's file of AlexNet is read as "
