@@ -78,7 +78,8 @@ PANELS = Registry(
                 "measure alexnet_nopool alexnet_circular --weights random --seeds 3 --values 24 "
                 "-o kernels.parquet",
                 "plot kernels.parquet -o kernels.png",
-                "measure alexnet_cifar resnet20_cifar --weights random --seeds 3 --values 24 -o small.parquet",
+                "measure alexnet_cifar resnet20_cifar --weights random --seeds 3 --values 24 "
+                "-o small.parquet",
                 "plot small.parquet -o small.png",
             ),
             "Weights of the paper's own trainings are not published: these are untrained, three of each. For "
