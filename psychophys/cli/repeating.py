@@ -34,9 +34,8 @@ def tasks_of(
         for job in jobs_of(run, models or [], asked, checkpoint):
             task = Task(measurement, job, asked.device, asked.batch_size, asked.imports)
             tasks.setdefault(f"{plain} {job}", task)
-    for stimulus in {
-        task.measurement.stimulus.unusable: task.measurement.stimulus for task in tasks.values()
-    }.values():
+    stimuli = [task.measurement.stimulus for task in tasks.values()]
+    for stimulus in {stimulus.unusable: stimulus for stimulus in stimuli}.values():
         say_unusable(stimulus, asked.quiet)
     return list(tasks.values()), runs
 
@@ -58,7 +57,7 @@ def jobs_of(run: Specification, models: Sequence[str], asked: Asked, checkpoint:
         if job.checkpoint is not None:
             find_checkpoints(job.checkpoint)  # Refuses one that is gone.
         return [job]
-    own = dict(run.observer)
+    own = {"weights": "pretrained", **run.observer}
     if models or checkpoint is not None:
         own.pop("checkpoint", None)
     names = list(models) or [run.job.model]

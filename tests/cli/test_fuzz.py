@@ -51,7 +51,7 @@ for name, scale in {"toy_net": 1, "toy_dead": 0, "toy_endless": 1e38}.items():
 '''
 FILES = {
     "toy_models.py": TOY_MODELS,
-    "run.toml": '[[measurement]]\nvalues = 2\n[[measurement.observer]]\nmodel = "toy_net"\nweights = "random"\n',
+    "run.toml": '[[measurement]]\nvalues = 2\n[[measurement.observer]]\nmodel = "toy_net"\n',
     "broken.py": "raise ValueError('no\\nnetwork')",
     "exits.py": "raise SystemExit(7)",
     "names.txt": "toy_net  # as usual\n\ntoy_d*\n",
@@ -319,7 +319,10 @@ def command_lines(draw: st.DrawFn, command: str) -> tuple[list[str], bool]:
         return [], False
     least = 0 if draw(st.integers(0, 9)) == 9 and command != "measure" else 1
     words = [value(argument) for _ in range(draw(st.integers(least, 2 if argument.nargs == -1 else 1)))]
-    for option in draw(st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name)):
+    some = (
+        st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name) if options else st.just([])
+    )
+    for option in draw(some):
         for _ in range(draw(st.integers(1, 2)) if option.multiple else 1):
             words += [draw(st.sampled_from(option.opts)), *([] if option.is_flag else [value(option)])]
     return words, wrong
