@@ -103,8 +103,10 @@ def _sentence(pair: Mapping[str, Any], rows: pd.DataFrame) -> str:
     if known.empty:
         return f"{pair['b']} and {pair['a']} have no layer in which both have a threshold at one value."
     low, high = pair["ratio_low"], pair["ratio_high"]
-    ends = "" if low is None else f" ({low:.2f} to {high:.2f})"
-    said = f"{pair['b']} needs {pair['ratio']:.2f} times{ends} the difference in {first['dimension']} that "
+    ends = "" if low is None else f" ({times(low)} to {times(high)})"
+    said = (
+        f"{pair['b']} needs {times(pair['ratio'])} times{ends} the difference in {first['dimension']} that "
+    )
     said += f"{pair['a']} needs, "
     if len(known) == 1:
         one = known.iloc[0]
@@ -119,8 +121,14 @@ def _sentence(pair: Mapping[str, Any], rows: pd.DataFrame) -> str:
     if bounded.empty:
         more, less = (known["ratio"] > 1).sum(), (known["ratio"] < 1).sum()
         return f"{said}: more in {more} of them and less in {less}."
-    more, less = (bounded["ratio_low"] > 1).sum(), (bounded["ratio_high"] < 1).sum()
+    # As they are shown: a difference of rounding is none.
+    more, less = (bounded["ratio_low"].round(2) > 1).sum(), (bounded["ratio_high"].round(2) < 1).sum()
     return f"{said}: more in {more} of them and less in {less}, by intervals that leave out 1."
+
+
+def times(ratio: float) -> str:
+    """A ratio with two decimals, or two digits where it is small."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def finite_or_none(value: float) -> float | None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.display import number, plain_table, print_table, say
-from psychophys.comparison.ratio_table import Ratios
+from psychophys.comparison.ratio_table import Ratios, times
 
 
 def print_ratios(console: Console, ratios: Ratios) -> None:
@@ -29,7 +29,7 @@ def _table(rows: pd.DataFrame) -> Table:
     for row in rows.to_dict("records"):
         layers = [str(row["layer_a"])] if same else [str(row["layer_a"]), str(row["layer_b"])]
         known = pd.notna(row["ratio_low"])
-        ends = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}" if known else "-"
-        ratio = f"{row['ratio']:.2f}" if pd.notna(row["ratio"]) else "-"
+        ends = f"{times(row['ratio_low'])} to {times(row['ratio_high'])}" if known else "-"
+        ratio = times(row["ratio"]) if pd.notna(row["ratio"]) else "-"
         table.add_row(*layers, number(row["threshold_a"]), number(row["threshold_b"]), ratio, ends)
     return table
