@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from psychophys.comparison.compare import compare
     from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
     from psychophys.comparison.priors.counting import image_statistics
+    from psychophys.comparison.ratio_table import Ratios
+    from psychophys.comparison.ratios import threshold_ratios
     from psychophys.comparison.references import REFERENCES, Reference
     from psychophys.comparison.table import read_comparison
     from psychophys.learning.acuities import acuity
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
     from psychophys.measurement.fisher_matrix import fisher_matrix
     from psychophys.measurement.measure import measure
     from psychophys.measurement.plan import plan
+    from psychophys.measurement.repeat import Specification, specifications
     from psychophys.measurement.run import run
     from psychophys.measurement.spec import Measurement
+    from psychophys.measurement.written import read_specifications
     from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
     from psychophys.plots.learning import plot_learning
+    from psychophys.plots.ratios import plot_ratios
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
     from psychophys.results.fisher_matrices import FisherResults, confusable
@@ -66,6 +71,8 @@ _HOMES = {
     ),
     "measurement.spec": ("Measurement",),
     "measurement.plan": ("plan",),
+    "measurement.repeat": ("Specification", "specifications"),
+    "measurement.written": ("read_specifications",),
     "measurement.run": ("run",),
     "measurement.measure": ("measure",),
     "measurement.fisher_matrix": ("fisher_matrix",),
@@ -83,6 +90,8 @@ _HOMES = {
     "simulation.check": ("check_results",),
     "simulation.table": ("Simulations",),
     "comparison.compare": ("compare",),
+    "comparison.ratios": ("threshold_ratios",),
+    "comparison.ratio_table": ("Ratios",),
     "comparison.table": ("read_comparison",),
     "comparison.priors": (
         "PRIORS",
@@ -115,6 +124,7 @@ _HOMES = {
         "plot_comparison",
         "plot_thresholds",
     ),
+    "plots.ratios": ("plot_ratios",),
     "plots.style": ("save_figure",),
     "plots.learning": ("plot_learning",),
 }
@@ -142,9 +152,11 @@ __all__ = [
     "Parameter",
     "Prior",
     "PsychophysError",
+    "Ratios",
     "Reference",
     "Results",
     "Simulations",
+    "Specification",
     "Stimulus",
     "UsageError",
     "acuity",
@@ -164,16 +176,20 @@ __all__ = [
     "plan",
     "plot_comparison",
     "plot_learning",
+    "plot_ratios",
     "plot_thresholds",
     "read",
     "read_comparison",
     "read_learned",
     "read_modes",
+    "read_specifications",
     "rendered_contrast",
     "run",
     "save_figure",
     "simulate",
+    "specifications",
     "summarize",
+    "threshold_ratios",
     "with_images",
 ]
 

@@ -20,17 +20,21 @@ from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
 from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
+from psychophys.cli.spec import spec
 from psychophys.cli.statistics import statistics
 from psychophys.cli.sweep import sweep
 from psychophys.cli.test import test
+from psychophys.cli.versus import versus
 
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     measure: ("guides/measuring",),
     sweep: ("guides/sweeps",),
     test: ("studies/efficient-coding",),
     show: ("guides/results",),
+    spec: ("guides/results",),
     plot: ("guides/results",),
     compare: ("studies/efficient-coding", "studies/people"),
+    versus: ("guides/results",),
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
     simulate: ("studies/simulated-observers",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from psychophys.cli.options import (
     Checkpoint,
     FileFormat,
     Force,
+    From,
     Models,
     Output,
     measurement_options,
@@ -22,6 +23,7 @@ from psychophys.cli.options import (
 
 if TYPE_CHECKING:
     from psychophys.measurement.fisher_matrix import Joint
+    from psychophys.observers.names import Job
 
 
 @measurement_options
@@ -29,6 +31,7 @@ def fisher(
     asked: Asked,
     models: Models = None,
     checkpoint: Checkpoint = None,
+    source: From = None,
     dimensions: Annotated[
         str | None,
         typer.Option(
@@ -54,8 +57,10 @@ def fisher(
       psychophys fisher --dimensions orientation,frequency --frequencies 2.24,4.48,8.96
       psychophys fisher --dimensions x,y,size --values 1 --set orientation=0,45
     """
+    from functools import partial
+
     from psychophys.base.types import Progress
-    from psychophys.cli.each import plan_jobs, run_each, say_unusable
+    from psychophys.cli.each import run_each
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.matrices import print_matrices
     from psychophys.measurement.again import made_again
@@ -63,30 +68,27 @@ def fisher(
     from psychophys.observers.devices import pick_device
     from psychophys.observers.load import load
     from psychophys.observers.memory import keep_freed_memory
-    from psychophys.observers.names import DEFAULT_MODEL, Job
     from psychophys.plots.ellipses import check_ellipses, plot_ellipses
     from psychophys.results.fisher_matrices import FisherResults
 
     sink = Sink(output, file_format, figure, force=force)
     sink.check()
     pick_device(asked.device, asked.dtype)
-    jobs = plan_jobs(models or [DEFAULT_MODEL], asked, checkpoint)
-    joint = _plan(asked, dimensions)
-    say_unusable(joint.measurement.stimulus, asked.quiet)
+    planned = _plan_all(models, asked, checkpoint, dimensions, source)
     if figure is not None:
-        check_ellipses(len(joint.dimensions), len(jobs))
+        check_ellipses(len(planned[0][0].dimensions), len(planned))
     keep_freed_memory()
-    sink.check_replacing(
-        FisherResults, lambda held: made_again(held, jobs, lambda observer: identify_fisher(joint, observer))
-    )
+    asked_for = [(job, partial(identify_fisher, joint)) for joint, job in planned]
+    sink.check_replacing(FisherResults, lambda held: made_again(held, asked_for))
 
-    def run_one(job: Job, advance: Progress) -> FisherResults:
+    def run_one(item: tuple[Joint, Job], advance: Progress) -> FisherResults:
+        joint, job = item
         return run_fisher(joint, load(job, asked.device), batch_size=asked.batch_size, progress=advance)
 
     run_each(
-        jobs,
+        planned,
         run_one,
-        label=lambda job: job.label,
+        label=lambda item: item[1].label,
         join=FisherResults.join,
         sink=sink,
         show=print_matrices,
@@ -95,9 +97,55 @@ def fisher(
     )
 
 
-def _plan(asked: Asked, dimensions: str | None) -> Joint:
-    from psychophys.measurement.fisher_matrix import DEFAULT_DIMENSIONS, plan_fisher
+def _plan_all(
+    models: list[str] | None,
+    asked: Asked,
+    checkpoint: str | None,
+    dimensions: str | None,
+    source: Path | None,
+) -> list[tuple[Joint, Job]]:
+    """What is measured of which observer."""
+    from psychophys.cli.each import plan_jobs, say_unusable
+    from psychophys.measurement.fisher_matrix import plan_fisher
+    from psychophys.observers.names import DEFAULT_MODEL
 
+    if source is not None:
+        return _plan_again(source, models or [], asked, checkpoint, dimensions)
+    jobs = plan_jobs(models or [DEFAULT_MODEL], asked, checkpoint)
+    joint = plan_fisher(_named(dimensions), **_settings(asked, asked.measurement))
+    say_unusable(joint.measurement.stimulus, asked.quiet)
+    return [(joint, job) for job in jobs]
+
+
+def _plan_again(
+    source: Path, models: list[str], asked: Asked, checkpoint: str | None, dimensions: str | None
+) -> list[tuple[Joint, Job]]:
+    """The same of the runs of a file: of matrices, or of one dimension to which others are added."""
+    from psychophys.cli.repeating import jobs_of, runs_of
+    from psychophys.measurement.fisher_matrix import plan_fisher
+
+    planned: dict[str, tuple[Joint, Job]] = {}
+    for run in runs_of(source, asked):
+        named = run.dimensions if dimensions is None and run.dimensions else _named(dimensions)
+        said = {**_settings(asked, asked.settings_said), "dimension": named[0]}
+        other = run.changed(**said)
+        settings = {**other.settings, "stimulus": other.measurement().stimulus}
+        for name in ("dimension", "precision", "confidence", "pooling"):
+            settings.pop(name, None)
+        joint = plan_fisher(named, **settings)
+        for job in jobs_of(run, models, asked, checkpoint):
+            planned.setdefault(f"{joint.measurement.as_dict()} {named} {job}", (joint, job))
+    return list(planned.values())
+
+
+def _named(dimensions: str | None) -> tuple[str, ...]:
+    from psychophys.measurement.fisher_matrix import DEFAULT_DIMENSIONS
+
+    return DEFAULT_DIMENSIONS if dimensions is None else tuple(part.strip() for part in dimensions.split(","))
+
+
+def _settings(asked: Asked, given: dict[str, Any]) -> dict[str, Any]:
+    """Those that this command takes; it refuses the others."""
     settings, usual = dict(asked.measurement), usually_asked().measurement
     if settings.pop("dimension") is not None:
         raise UsageError("--dimension is of one dimension", "Use --dimensions, as in --dimensions x,y.")
@@ -107,5 +155,4 @@ def _plan(asked: Asked, dimensions: str | None) -> Joint:
         )
     if settings.pop("pooling") != usual["pooling"]:
         raise UsageError("fisher averages J over the samples", "Leave out --pooling, or use `measure`.")
-    named = DEFAULT_DIMENSIONS if dimensions is None else [part.strip() for part in dimensions.split(",")]
-    return plan_fisher(named, **settings)
+    return {name: value for name, value in given.items() if name in settings}

@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from psychophys.cli.options import Asked, Checkpoint, FileFormat, Force, Models, Output, measurement_options
+from psychophys.cli.options import (
+    Asked,
+    Checkpoint,
+    FileFormat,
+    Force,
+    From,
+    Models,
+    Output,
+    measurement_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from psychophys.base.types import Progress
+    from psychophys.measurement.repeat import Specification
     from psychophys.results.thresholds import Results
     from psychophys.sweeps.tasks import Task
 
@@ -21,6 +31,7 @@ def measure(
     asked: Asked,
     models: Models = None,
     checkpoint: Checkpoint = None,
+    source: From = None,
     output: Output = "results.parquet",
     file_format: FileFormat = None,
     append: Annotated[bool, typer.Option("--append", help="Add to a Parquet file that is there.")] = False,
@@ -36,19 +47,22 @@ def measure(
       psychophys measure --stimulus patch --values 0:330:12 -o - --format csv
       psychophys measure --dimension contrast --set orientation=0,45 --phases 4
       psychophys measure resnet18 --checkpoint 'run/epoch_*.pth'
+      psychophys measure --from results.parquet --noise-level 0.5 -o again.parquet
     """
-    from psychophys.cli.each import plan_tasks, run_each
+    from functools import partial
+
+    from psychophys.cli.each import run_each
     from psychophys.cli.outputs import Sink
+    from psychophys.cli.repeating import tasks_of
     from psychophys.observers.devices import pick_device
     from psychophys.observers.memory import keep_freed_memory
-    from psychophys.observers.names import DEFAULT_MODEL
     from psychophys.results.thresholds import Results, concat
     from psychophys.sweeps.tasks import measured_again
 
     sink = Sink(output, file_format, append=append, force=force)
     sink.check()
     pick_device(asked.device, asked.dtype)
-    tasks = plan_tasks(models or [DEFAULT_MODEL], asked, checkpoint)
+    tasks, runs = tasks_of(models, asked, checkpoint, source)
     keep_freed_memory()
     sink.check_replacing(Results, lambda held: measured_again(held, tasks))
     run_each(
@@ -57,7 +71,7 @@ def measure(
         label=lambda task: task.job.label,
         join=concat,
         sink=sink,
-        show=_show,
+        show=partial(_show, runs),
         quiet=asked.quiet,
     )
 
@@ -72,8 +86,10 @@ def _measure_one(task: Task, advance: Progress) -> Results:
     return outcome.results
 
 
-def _show(console: Console, results: Results) -> None:
-    from psychophys.cli.display import print_skipped, print_summary
+def _show(runs: list[Specification], console: Console, results: Results) -> None:
+    from psychophys.cli.display import print_skipped, print_summary, say
+    from psychophys.measurement.repeat import other_weights
 
     print_summary(console, results)
     print_skipped(console, results)
+    say(console, *(f"note: {line}" for line in other_weights(runs, results)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -52,6 +52,15 @@ Imports = Annotated[
     list[Path] | None,
     typer.Option("--import", help="Python file or module that registers models of your own with timm."),
 ]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Make the runs of a results file again, or of what `psychophys spec` printed; what else is said "
+        "takes the place of what it says.",
+    ),
+]
 Exclude = Annotated[list[str] | None, typer.Option(help="Filter of names to leave out; may be repeated.")]
 ResultsPath = Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")]
 PixelsPerDegree = Annotated[
@@ -70,6 +79,8 @@ class Asked:
         Arguments of :func:`psychophys.plan`.
     weights
         Variants, one or more.
+    said
+        Names of the options that were given.
     """
 
     measurement: dict[str, Any]
@@ -83,6 +94,14 @@ class Asked:
     batch_size: int | None
     imports: tuple[str, ...]
     quiet: bool
+    said: frozenset[str] = frozenset()
+
+    @property
+    def settings_said(self) -> dict[str, Any]:
+        """Those arguments of :func:`psychophys.plan` that were said, and not left at what is usual."""
+        usual = usually_asked().measurement
+        given = self.measurement.items()
+        return {name: value for name, value in given if name in self.said or value != usual[name]}
 
 
 def _options(
@@ -220,6 +239,11 @@ def _options(
     )
 
 
+def _is_said(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def usually_asked() -> Asked:
     """What is asked for where no option is given."""
     return _options()
@@ -230,14 +254,18 @@ def measurement_options(command: Callable[..., None]) -> Callable[..., None]:
     shared = inspect.signature(_options).parameters
 
     @wraps(command)
-    def wrapped(**given: Any) -> None:
-        command(asked=_options(**{name: given.pop(name) for name in shared}), **given)
+    def wrapped(context: typer.Context, **given: Any) -> None:
+        said = frozenset(name for name in shared if _is_said(context, name))
+        asked = replace(_options(**{name: given.pop(name) for name in shared}), said=said)
+        command(asked=asked, **given)
 
     own = inspect.signature(command)
     parameters = [p for p in own.parameters.values() if p.name != "asked"]
     keyword = inspect.Parameter.KEYWORD_ONLY
-    every = [p.replace(kind=keyword) for p in (*parameters, *shared.values())]
+    first = inspect.Parameter("context", keyword)
+    every = [first, *(p.replace(kind=keyword) for p in (*parameters, *shared.values()))]
     hints = {
+        "context": typer.Context,
         **get_type_hints(command, include_extras=True),
         **get_type_hints(_options, include_extras=True),
     }

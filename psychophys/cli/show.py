@@ -97,6 +97,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
     from psychophys.cli.tables.findings import print_findings, print_modes
     from psychophys.cli.tables.matrices import print_matrices
     from psychophys.cli.tables.priors import print_prior
+    from psychophys.cli.tables.ratios import print_ratios
     from psychophys.cli.tables.simulations import print_simulations
 
     return {
@@ -104,6 +105,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
         "fisher": partial(_print_with_provenance, print_matrices),
         "simulation": partial(_print_with_provenance, print_simulations),
         "comparison": print_comparison,
+        "ratios": print_ratios,
         "prior": partial(print_prior, file=str(path)),
         "modes": print_modes,
     }

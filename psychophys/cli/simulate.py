@@ -14,6 +14,7 @@ from psychophys.cli.options import (
     Checkpoint,
     FileFormat,
     Force,
+    From,
     Models,
     Output,
     measurement_options,
@@ -35,6 +36,7 @@ def simulate(
     asked: Asked,
     models: Models = None,
     checkpoint: Checkpoint = None,
+    source: From = None,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -73,35 +75,41 @@ def simulate(
         raise UsageError(f"--check {check} and a model", "Give one: the file says which model it is of.")
     if check is not None and checkpoint is not None:
         raise UsageError(f"--check {check} and a checkpoint", "Leave it out: the file names its own.")
+    if check is not None and source is not None:
+        raise UsageError(f"--check {check} and --from {source}", "Give one of them.")
     keep_freed_memory()
     if check is None:
-        _simulate_models(models, checkpoint, asked, procedure, sink)
+        _simulate_models(models, checkpoint, source, asked, procedure, sink)
     else:
         _simulate_file(check, asked, procedure, sink)
 
 
 def _simulate_models(
-    models: list[str] | None, checkpoint: str | None, asked: Asked, procedure: Procedure, sink: Sink
+    models: list[str] | None,
+    checkpoint: str | None,
+    source: Path | None,
+    asked: Asked,
+    procedure: Procedure,
+    sink: Sink,
 ) -> None:
     from functools import partial
 
-    from psychophys.cli.each import plan_tasks
+    from psychophys.cli.repeating import tasks_of
     from psychophys.measurement.again import made_again
     from psychophys.measurement.record import identify
     from psychophys.observers.load import load
-    from psychophys.observers.names import DEFAULT_MODEL
     from psychophys.simulation.run import run_simulation
     from psychophys.simulation.table import Simulations
     from psychophys.sweeps.tasks import Task
 
-    every = plan_tasks(models or [DEFAULT_MODEL], asked, checkpoint)
-    tasks = list({task.job: task for task in every}.values())
-    procedure.check(tasks[0].measurement)
+    tasks, _ = tasks_of(models, asked, checkpoint, source)
+    if source is None:
+        tasks = list({task.job: task for task in tasks}.values())
+    for task in tasks:
+        procedure.check(task.measurement)
     _refuse_figure_of_several(sink, len(tasks))
-    jobs, name = [task.job for task in tasks], partial(identify, tasks[0].measurement)
-    sink.check_replacing(
-        Simulations, lambda held: held.is_by(procedure.record) and made_again(held, jobs, name)
-    )
+    wanted = [(task.job, partial(identify, task.measurement)) for task in tasks]
+    sink.check_replacing(Simulations, lambda held: held.is_by(procedure.record) and made_again(held, wanted))
 
     def run_one(task: Task, advance: Progress) -> Simulations:
         observer = load(task.job, task.device)

@@ -10,9 +10,10 @@ import typer
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.names import ENGINES, either
-from psychophys.cli.options import Asked, Exclude, measurement_options
+from psychophys.cli.options import Asked, Exclude, From, measurement_options
 
 if TYPE_CHECKING:
+    from psychophys.observers.names import Job
     from psychophys.sweeps.engines import Engine
     from psychophys.sweeps.sweep import Sweep
     from psychophys.sweeps.tasks import Task
@@ -32,6 +33,7 @@ def sweep(
         Path | None, typer.Option(help="Text file of more names and filters, one a line; # comments.")
     ] = None,
     exclude: Exclude = None,
+    source: From = None,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Every set of weights of a model (its tags), not one.")
     ] = False,
@@ -95,10 +97,10 @@ def sweep(
     chosen = _choose_engine(engine, asked.device, jobs, timeout, address, cpus)
     import_modules(asked.imports)
     filters = [*(patterns or []), *(read_names(models_file) if models_file else [])]
-    if not filters:
+    if not filters and source is None:
         raise UsageError("no model is named", "Write `psychophys sweep 'resnet*'`, or give --models-file.")
-    models = find_models(filters, pretrained=pretrained, exclude=exclude or [])
-    tasks, left_out = _plan(models, asked)
+    models = find_models(filters, pretrained=pretrained, exclude=exclude or []) if filters else []
+    tasks, left_out = _plan(models, asked, source)
     tasks = in_order(tasks) if largest_first else tasks
     part = tasks if shard is None else take_shard(tasks, shard)
     limit = None if cache_limit is None else parse_bytes(cache_limit)
@@ -113,16 +115,20 @@ def sweep(
             print_forecast(planned, asked.device)
 
 
-def _plan(models: list[str], asked: Asked) -> tuple[list[Task], int]:
+def _plan(models: list[str], asked: Asked, source: Path | None) -> tuple[list[Task], int]:
     """What can be measured, and how many measurements lack the weights."""
-    from psychophys.cli.each import plan_tasks
+    from psychophys.cli.repeating import tasks_of
     from psychophys.observers.names import has_pretrained
 
-    tasks = plan_tasks(models, asked)
-    measurable = [t for t in tasks if t.job.weights == "random" or has_pretrained(t.job.model)]
+    tasks, _ = tasks_of(models, asked, None, source)
+    measurable = [t for t in tasks if _has_weights(t.job) or has_pretrained(t.job.model)]
     if not measurable:
         raise UsageError("none of these models has pretrained weights", "Add --weights random.")
     return measurable, len(tasks) - len(measurable)
+
+
+def _has_weights(job: Job) -> bool:
+    return job.weights == "random" or job.checkpoint is not None
 
 
 def _choose_engine(

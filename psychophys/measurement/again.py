@@ -12,22 +12,21 @@ from psychophys.observers.observer import Observer
 from psychophys.results.tables import RunTable
 
 
-def made_again(held: RunTable, jobs: Sequence[Job], identify: Callable[[Observer], str]) -> bool:
+def made_again(held: RunTable, asked: Sequence[tuple[Job, Callable[[Observer], str]]]) -> bool:
     """Whether every run in a table is about to be made again.
 
     Parameters
     ----------
-    jobs
-        The observers that are asked for. They are loaded, for a run is named by its weights, too.
-    identify
-        The run id of the measurement of one of them.
+    asked
+        The observers that are asked for, each with what gives the run id of its measurement. They are loaded,
+        for a run is named by its weights, too.
     """
     missing = held.identifiers
-    names = {job.model for job in jobs}
+    names = {job.model for job, _ in asked}
     models = set(held.table.column("model").to_pylist())
-    if len(missing) > len(jobs) or not (models <= names or any(map(is_learned, names))):
+    if len(missing) > len(asked) or not (models <= names or any(map(is_learned, names))):
         return False  # Without loading any.
-    for job in jobs:
+    for job, identify in asked:
         if not missing:
             break
         try:

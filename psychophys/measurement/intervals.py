@@ -49,6 +49,25 @@ def resampling_weights(
     return weights
 
 
+def leaving_out(counts: Sequence[int], axis: int) -> Array:
+    """Weights of every sample where one level of a parameter is left out, for each level: (levels, samples).
+
+    Parameters
+    ----------
+    counts
+        As for :func:`resampling_weights`.
+    axis
+        Which parameter, with two or more levels.
+    """
+    weights = np.ones((counts[axis], 1))
+    for place, count in enumerate(counts):
+        own = np.full((counts[axis], count), 1 / count)
+        if place == axis:
+            own = (1 - np.eye(count)) / (count - 1)
+        weights = (weights[:, :, None] * own[:, None, :]).reshape(counts[axis], -1)
+    return weights
+
+
 def interval(resampled: Array, levels: int, confidence: float) -> tuple[Array, Array]:
     """Expanded percentile interval along the first axis (Hesterberg 2015, Am Stat 69:371).
 

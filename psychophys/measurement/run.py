@@ -45,7 +45,9 @@ def run(
     rows = _rows(done, observer, estimators, identifier)
     record = provenance(done.measurement, observer, ways.selection, seconds)
     record |= ways.record(estimators)
-    record |= {"indices": done.indices, "halves_error": done.halves_error}
+    if done.measurement.parameters != measurement.parameters:
+        record["planned_parameters"] = measurement.as_dict()["parameters"]
+    record |= {"indices": done.indices, "halves_error": done.halves_error, "left_out": done.left_out}
     return Results.from_rows(rows, {identifier: record})
 
 

@@ -18,7 +18,7 @@ from psychophys.measurement.pooling import POOLINGS, Pooling
 from psychophys.noise.information import Noise, Setting
 from psychophys.noise.models import NOISE, get_noise
 from psychophys.responses.estimators import ESTIMATORS, Estimator, get_estimator
-from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_images
+from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_same_images
 
 MOST_SAMPLES = 1024
 """Nuisance samples beyond which ``precision`` is given up."""
@@ -222,7 +222,7 @@ def restore(
         raise UsageError(f"noise {known_noise.name} is not the one that was measured", "Give that one.")
     stimulus = get_stimulus(_given(stimulus, "stimulus", record["stimulus"]))
     if images:
-        stimulus = with_images(stimulus, images)
+        stimulus = with_same_images(stimulus, images)
     if stimulus.images != record.get("images", ""):
         raise UsageError(f"the images of stimulus {stimulus.name} have changed", "Measure again.")
     settings |= {

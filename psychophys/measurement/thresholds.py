@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from psychophys.base.types import Array
-from psychophys.measurement.intervals import halves_error, interval, resampling_weights
+from psychophys.measurement.intervals import halves_error, interval, leaving_out, resampling_weights
 from psychophys.measurement.spec import Measurement
 from psychophys.measurement.sums import Sums
 from psychophys.noise.information import threshold
@@ -153,6 +153,27 @@ class Done:
                 ends = interval(computed, self._levels, self.measurement.confidence)
                 if np.isfinite(ends).all():
                     found.setdefault(name, {})[index.name] = [float(end) for end in ends]
+        return found
+
+    @cached_property
+    def left_out(self) -> dict[str, dict[str, list[float]]]:
+        """By layer and nuisance parameter: mean log threshold without each of its levels in turn, at d' 1.
+
+        From these, two measurements in the same samples are compared sample by sample. Layers are left out
+        that have no threshold at some value, and all where there are no intervals.
+        """
+        found: dict[str, dict[str, list[float]]] = {}
+        for axis, (name, drawn) in enumerate(
+            zip(self.measurement.parameters, self.measurement.nuisance, strict=True)
+        ):
+            if self._weights is None or not drawn or self._counts[axis] < 2:
+                continue
+            weights = leaving_out(self._counts, axis)
+            for layer in self.layers:
+                j = self._information(layer, weights)
+                if layer.name not in self.jumping and np.isfinite(j).all() and (j > 0).all():
+                    logs = -np.log(j).mean(axis=1) / 2
+                    found.setdefault(layer.name, {})[name] = [round(float(log), 9) for log in logs]
         return found
 
     @cached_property

@@ -92,6 +92,14 @@ KINDS = {
             "read_comparison",
         ),
         Kind(
+            "ratios",
+            "file of threshold ratios",
+            b"psychophys_ratios",
+            "psychophys versus",
+            "Ratios.read",
+            first="pair",
+        ),
+        Kind(
             "prior",
             "prior",
             b"psychophys_prior",

@@ -7,7 +7,7 @@ from psychophys.base.registry import Registry
 from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
 from psychophys.stimuli.gratings import GRATINGS
-from psychophys.stimuli.images import IMAGES, with_images
+from psychophys.stimuli.images import IMAGES, with_images, with_same_images
 
 STIMULI = Registry(
     "stimulus",
@@ -37,4 +37,12 @@ def get_stimulus(stimulus: str | Stimulus) -> Stimulus:
     return found
 
 
-__all__ = ["MOST_VALUES", "STIMULI", "Parameter", "Stimulus", "get_stimulus", "with_images"]
+__all__ = [
+    "MOST_VALUES",
+    "STIMULI",
+    "Parameter",
+    "Stimulus",
+    "get_stimulus",
+    "with_images",
+    "with_same_images",
+]

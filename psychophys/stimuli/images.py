@@ -282,6 +282,25 @@ def with_images(stimulus: Stimulus, paths: Sequence[str | Path]) -> Stimulus:
     return replace(shown, unusable=unusable.words(tried) if unusable.count else "")
 
 
+def with_same_images(stimulus: Stimulus, names: Sequence[str]) -> Stimulus:
+    """The same drawn from photographs that were shown before: those, in that order.
+
+    Parameters
+    ----------
+    names
+        Of the stimulus's ``sources``, as text.
+
+    Raises
+    ------
+    UsageError
+        If one is not there any more, or for a stimulus that shows none.
+    """
+    if stimulus.name not in _DRAWS:
+        raise UsageError(f"stimulus {stimulus.name} shows no images", f"Use {' or '.join(_DRAWS)}.")
+    found = tuple(Source.named(name) for name in names)
+    return _with_pictures(stimulus, Pictures(found), _digest(found))
+
+
 def _usable(sources: Sequence[Source]) -> tuple[list[Source], Unusable]:
     """Those of the images that can be read, and the others: known before anything is measured."""
     usable, unusable = [], Unusable()

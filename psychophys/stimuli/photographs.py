@@ -76,6 +76,27 @@ class Source:
     def __str__(self) -> str:
         return f"{self.path}:{self.member}" if self.member else self.path
 
+    @classmethod
+    def named(cls, text: str) -> Source:
+        """What is written so.
+
+        Raises
+        ------
+        UsageError
+            If its file is not there.
+        """
+        found = cls(text)
+        for end in (f"{suffix}:" for suffix in ARCHIVES if f"{suffix}:" in text.lower()):
+            place = text.lower().index(end) + len(end)
+            if not Path(text).is_file() and Path(text[: place - 1]).is_file():
+                found = cls(text[: place - 1], text[place:])
+        if not Path(found.path).is_file():
+            raise UsageError(
+                f"photograph {text!r} that was shown is not there",
+                "Put it back, or give others with --images.",
+            )
+        return found
+
 
 @dataclass
 class Unusable:

@@ -59,8 +59,8 @@ class Task:
 
 
 def measured_again(held: Results, tasks: Sequence[Task]) -> bool:
-    """Whether every run in a table is one of these measurements, which share a plan."""
-    return made_again(held, [task.job for task in tasks], partial(identify, tasks[0].measurement))
+    """Whether every run in a table is one of these measurements."""
+    return made_again(held, [(task.job, partial(identify, task.measurement)) for task in tasks])
 
 
 def _hash_folder(folder: Path) -> str:
@@ -118,4 +118,6 @@ def attempt(task: Task, progress: Progress | None = None) -> Outcome:
     seconds = time.perf_counter() - started
     for record in results.runs.values() if results is not None else ():
         record["task_seconds"] = round(seconds, 3)
+        if task.imports:
+            record["imports"] = list(task.imports)
     return Outcome(task, results, error, seconds)

@@ -50,6 +50,7 @@ for name, scale in {"toy_net": 1, "toy_dead": 0, "toy_endless": 1e38}.items():
 '''
 FILES = {
     "toy_models.py": TOY_MODELS,
+    "run.toml": '[[measurement]]\nvalues = 2\n[[measurement.observer]]\nmodel = "toy_net"\n',
     "broken.py": "raise ValueError('no\\nnetwork')",
     "exits.py": "raise SystemExit(7)",
     "names.txt": "toy_net  # as usual\n\ntoy_d*\n",
@@ -90,6 +91,16 @@ VALUES = {
     "compare results": "toy.parquet dead.parquet ring.parquet"
     f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
     "plot results": f"toy.parquet ring.parquet swept | '' . zero.parquet other.parquet {JUNK}",
+    "versus results": "toy.parquet dead.parquet steps.parquet"
+    f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
+    "versus other": "toy.parquet ring.parquet dead.parquet swept"
+    f" | '' . zero.parquet other.parquet bare.parquet {JUNK}",
+    "versus --output": "r.parquet r.csv - | '' . no/x.parquet pipe.parquet x.txt",
+    "versus --confidence": f"0.95 0.5 0.999 | 0 1 -1 nan inf 1e308 '' x {JUNK}",
+    "spec path": "toy.parquet steps.parquet dead.parquet swept run.toml | '' . text.parquet zero.parquet"
+    f" other.parquet bare.parquet empty.parquet folder.parquet missing.parquet names.txt names.txt/x {JUNK}",
+    "--from": "toy.parquet steps.parquet run.toml swept | '' . text.parquet zero.parquet other.parquet"
+    f" bare.parquet empty.parquet names.txt missing.parquet {JUNK}",
     "--rotate": f"0 45 -30.5 1e6 | '' nan inf x {JUNK}",
     "--title": "'' words LONG ODD |",
     "--prior": f"imagenet-sample wei-stocker-2015 | '' imagenet toy.parquet missing.parquet . {JUNK}",
@@ -157,6 +168,7 @@ VALUES = {
             "--append",
             "--force",
             "--human",
+            "--by-depth",
             "--pool",
             "--pretrained",
             "--dry-run",
@@ -251,17 +263,31 @@ EXAMPLES |= {
     "learn": 15,
     "test": 8,
     "paper": 15,
+    "versus": 20,
+    "spec": 10,
 }
-SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare", "test")
+SLOW = (
+    "measure",
+    "sweep",
+    "simulate",
+    "fisher",
+    "learn",
+    "show",
+    "statistics",
+    "plot",
+    "compare",
+    "test",
+    "versus",
+)
 WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
 FIRST = {
-    **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
+    **dict.fromkeys(("show", "compare", "plot", "versus", "spec"), "toy.parquet"),
     "stimuli": "gabor",
     "statistics": "photo.png",
     "learn": "linear",
     "paper": "fig2",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "priors", "noises")
+ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises")
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
 GROUP = get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
@@ -300,7 +326,10 @@ def command_lines(draw: st.DrawFn, command: str) -> tuple[list[str], bool]:
         return [], False
     least = 0 if draw(st.integers(0, 9)) == 9 and command != "measure" else 1
     words = [value(argument) for _ in range(draw(st.integers(least, 2 if argument.nargs == -1 else 1)))]
-    for option in draw(st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name)):
+    some = (
+        st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name) if options else st.just([])
+    )
+    for option in draw(some):
         for _ in range(draw(st.integers(1, 2)) if option.multiple else 1):
             words += [draw(st.sampled_from(option.opts)), *([] if option.is_flag else [value(option)])]
     return words, wrong
@@ -465,8 +494,8 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
             assert len(READERS[file_format](io.BytesIO(written[name]))) > 0
     elif words[0] == "learn":
         check_learned(words, out, written)
-    elif words[0] in ("statistics", "compare", "plot"):
-        names = {"statistics": "prior.parquet", "compare": "", "plot": "thresholds.png"}
+    elif words[0] in ("statistics", "compare", "versus", "plot"):
+        names = {"statistics": "prior.parquet", "compare": "", "versus": "", "plot": "thresholds.png"}
         output = said(words, names[words[0]], "--output", "-o")
         assert set(written) <= {output, said(words, "", "--figure")} - {"", "-"}
         assert code == 1 or written or output in ("", "-")

@@ -17,6 +17,7 @@ MADE = {
     "fisher": (["fisher", *USUAL, "--frequencies", "4,8"], ["--seed", "1"]),
     "simulate": (["simulate", *USUAL], ["--trial-seed", "1"]),
     "check": (["simulate", "--check", "measure.parquet", "-q"], ["--trial-seed", "1"]),
+    "versus": (["versus", "measure.parquet", "measure.parquet", "-q"], ["--confidence", "0.9"]),
     "compare": (["compare", "measure.parquet", "-q"], ["--scale", "1"]),
     "statistics": (["statistics", "photo.png", "-q"], ["--rotate", "45"]),
     "learn": (LEARN, ["--seed", "1"]),

@@ -24,6 +24,7 @@ MADE = {
     "simulation": ["simulate", *USUAL],
     "learning": ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"],
     "comparison": ["compare", "results.parquet", "-q"],
+    "ratios": ["versus", "results.parquet", "results.parquet", "-q"],
     "prior": ["statistics", "photo.png", "-q"],
 }
 
