@@ -18,6 +18,7 @@ from psychophys.cli.lists import layers, models, noises, priors, stimuli
 from psychophys.cli.measure import measure
 from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
+from psychophys.cli.report import report
 from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
 from psychophys.cli.statistics import statistics
@@ -30,6 +31,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     test: ("studies/efficient-coding",),
     show: ("guides/results",),
     plot: ("guides/results",),
+    report: ("guides/report",),
     compare: ("studies/efficient-coding", "studies/people"),
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
