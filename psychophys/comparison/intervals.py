@@ -90,8 +90,8 @@ def slope_interval(
     Returns
     -------
     SlopeInterval
-        NaN with fewer than ``FEWEST_VALUES`` values, for a constant density, and where a number is not
-        finite and over 0.
+        NaN with fewer than ``FEWEST_VALUES`` values, for a constant density or curve, and where a number is
+        not finite and over 0.
     """
     s, p = np.atleast_2d(sensitivity), np.asarray(density, dtype=float)
     nothing = SlopeInterval(float("nan"), float("nan"))
@@ -199,6 +199,8 @@ def _of_phases(y: Array, x: Array, alpha: float) -> Interval:
         return np.asarray(_shares(slope + unit * steps, of_y, of_x, len(x) % 2 == 0) > alpha)
 
     kept = np.flatnonzero(is_kept(_GRID))
+    if not len(kept):  # The curve is even but for rounding: nothing is left whose phases could be turned.
+        return Interval(float("nan"), float("nan"))
     ends = np.array([kept[0], kept[-1]])
     open_ended = (ends == 0) | (ends == len(_GRID) - 1)
     inside, outside = _GRID[ends], _GRID[np.clip(ends + np.array([-1, 1]), 0, len(_GRID) - 1)]

@@ -275,7 +275,7 @@ def _models(results: Results, names: Mapping[str, str]) -> list[Model]:
     tables, frame = summaries(results), results.to_pandas()
     order = list(rank(results)["run_id"])
     most = max(FEWEST_ROWS, MOST_ROWS // len(order))
-    several = len(order) > 1
+    several = len(order) > 2  # Of two, the figure has all.
     found = []
     for run in order:
         rows = frame[frame["run_id"] == run]

@@ -58,7 +58,7 @@ def gather(path: str | Path) -> Material:
         For a file of another kind or program, and where there is nothing to report.
     """
     path = Path(path)
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise UsageError(f"{str(path)!r} is not a file or a directory", OTHERWISE)
     files = [path]
     if path.is_dir():

@@ -56,6 +56,7 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["anchor"] = anchor
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # Layers stay in their order.
     page = environment.get_template("page.html.jinja").render(
         report=report,
         generator=GENERATOR,

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from psychophys.report.commands import plain
-from psychophys.report.tables import LAYER, Cell, Heading, PageTable, interval, quantity
-from psychophys.results.words import number
+from psychophys.report.tables import LAYER, Cell, Heading, PageTable, digits, interval, quantity
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Where networks with other layers are set beside each other."""
@@ -54,7 +53,7 @@ class Limit:
     @property
     def text(self) -> str:
         """With its interval."""
-        return f"{number(self.threshold)}{interval(self.low, self.high)}"
+        return f"{digits(self.threshold)}{interval(self.low, self.high)}"
 
 
 def side_by_side(frame: pd.DataFrame, names: Mapping[str, str]) -> SideBySide | None:
@@ -159,21 +158,21 @@ def _pair(at: str, first: str, other: str, pairs: list[tuple[Limit, Limit]], uni
     if not known:
         return [f"{at}: no layer has thresholds in both {first} and {other}."]
     logs = np.log([ratio(b, a) for a, b in known])
-    mean = float(logs[:, 0].mean())
     if np.allclose(logs[:, 0], 0, atol=1e-6):
         return [f"{at}: {first} and {other} have the same thresholds."]
-    fine, coarse = (first, other) if mean > 0 else (other, first)
-    logs = logs if mean > 0 else -logs[:, [0, 2, 1]]
     last = _last(first, other, *known[-1], unit)
     if len(known) == 1:
-        return [f"{at}: {fine} is finer. {last}"]
-    told = np.isfinite(logs).all()
-    how = f"surely in {(logs[:, 1] > 0).sum()}, where the interval of the ratio leaves out 1"
-    count = int((logs[:, 0] > 0).sum())
+        return [f"{at}: {first if logs[0, 0] > 0 else other} is finer. {last}"]
+    finer = (int((logs[:, 0] > 0).sum()), int((logs[:, 0] < 0).sum()))
+    surely = (int((logs[:, 1] > 0).sum()), int((logs[:, 2] < 0).sum()))
+    told = bool(np.isfinite(logs).all())
+    sure = [f" (surely in {n})" if told else "" for n in surely]
+    meaning = " Surely: the interval of their ratio leaves out 1." if told else ""
+    mean = float(np.exp(logs[:, 0].mean()))
     return [
-        f"{at}: {fine} is finer in {count} of {len(known)} layers ({how if told else 'without intervals'}). "
-        f"Over all of them {coarse} needs {number(float(np.exp(abs(mean))))} times the change that {fine} "
-        f"needs (geometric mean). {last}"
+        f"{at}: of {len(known)} layers, {first} is finer in {finer[0]}{sure[0]} and {other} in {finer[1]}"
+        f"{sure[1]}; over all of them {other} needs {digits(mean)} times the change that {first} needs "
+        f"(geometric mean).{meaning} {last}"
     ]
 
 
@@ -183,5 +182,5 @@ def _last(first: str, other: str, a: Limit, b: Limit, unit: str) -> str:
     place = a.layer if a.layer == b.layer else "the last layer"
     return (
         f"In {place} the threshold of {first} is {a.text} {unit}, that of {other} {b.text} {unit}: "
-        f"{number(times)} times{interval(low, high)} as large."
+        f"{digits(times)} times{interval(low, high)} as large."
     )

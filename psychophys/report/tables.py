@@ -14,7 +14,7 @@ from psychophys.comparison.verdict import kinds_of
 from psychophys.results.ranking import RANKINGS, rank
 from psychophys.results.summary import run_name, summarize
 from psychophys.results.thresholds import Results
-from psychophys.results.words import large, number
+from psychophys.results.words import large
 from psychophys.simulation.table import Simulations
 
 
@@ -56,16 +56,38 @@ def words(text: object) -> Cell:
     return Cell("-" if pd.isna(text) else str(text))  # type: ignore[call-overload]
 
 
+def digits(value: float) -> str:
+    """Three significant digits, zeros at the end among them."""
+    return f"{value:#.3g}".removesuffix(".")
+
+
 def quantity(value: float, low: float = np.nan, high: float = np.nan) -> Cell:
     """A number in three digits, with its interval where there is one."""
     if not np.isfinite(value):
         return Cell("-" if np.isnan(value) else "none", None)
-    return Cell(f"{number(value)}{interval(low, high)}", float(value))
+    return Cell(f"{digits(value)}{interval(low, high)}", float(value))
 
 
 def interval(low: float, high: float) -> str:
     """An interval in brackets, or nothing."""
-    return "" if pd.isna(low) or pd.isna(high) else f" ({number(low)} to {number(high)})"
+    return "" if pd.isna(low) or pd.isna(high) else f" ({digits(low)} to {digits(high)})"
+
+
+def decimals(value: float, places: int, low: float = np.nan, high: float = np.nan) -> Cell:
+    """A number of about 1 with so many decimals, as correlations and exponents are written."""
+    if not np.isfinite(value):
+        return Cell("-")
+    ends = "" if pd.isna(low) or pd.isna(high) else f" ({_fixed(low, places)} to {_fixed(high, places)})"
+    return Cell(f"{_fixed(value, places)}{ends}", float(value))
+
+
+def _fixed(value: float, places: int) -> str:
+    return f"{round(value, places) + 0.0:.{places}f}"  # 0 has no sign.
+
+
+def value_cell(value: float) -> Cell:
+    """A value of the dimension."""
+    return Cell("-") if pd.isna(value) else Cell(f"{value:g}", float(value))
 
 
 def count(value: float) -> Cell:
@@ -105,18 +127,19 @@ def layer_table(run: pd.DataFrame, most: int | None = None) -> PageTable:
     evenness = Heading("unevenness", "s.d. of sensitivity over its mean: 0 where it is even")
     kept = bool(run["retained_information"].notna().any())
     headings += [evenness, *([Heading("kept", "of the pixels' information, 0 to 1")] if kept else [])]
-    headings.append(Heading("status", is_number=False))
+    telling = bool((run["status"] != "ok").any())
+    headings += [Heading("status", is_number=False)] if telling else []
     shown = run.iloc[spread(len(run), most)]
     rows = []
     for row in shown.to_dict("records"):
         names = ("cardinal_threshold", "oblique_threshold") if oriented else ("best_value", "worst_value")
         chosen = ratio if oriented else "best_worst_ratio"
         cells = [words(row["layer"]), count(row["n_features"]), quantity(row["mean_threshold"])]
-        cells += [quantity(row[name]) for name in names]
+        cells += [quantity(row[n]) if oriented else value_cell(row[n]) for n in names]
         cells.append(_indexed(row, chosen))
         cells.append(_indexed(row, "anisotropy"))
         cells += [quantity(row["retained_information"])] if kept else []
-        rows.append([*cells, words(row["status"])])
+        rows.append([*cells, words(row["status"])] if telling else cells)
     said = f"{run_name(first)}: {first['dimension']} thresholds in {first['unit']}, by layer"
     return PageTable(said, tuple(headings), rows, len(run) - len(shown))
 
@@ -164,11 +187,11 @@ def comparison_table(rows: pd.DataFrame) -> PageTable:
     headings.append(Heading("p, turned", "share of turns of the curve that do as well"))
     body = []
     for row in rows.to_dict("records"):
-        cells = [words(row["layer"]), quantity(row["r"])]
+        cells = [words(row["layer"]), decimals(row["r"], 2)]
         for kind in kinds:
-            band = interval(row[f"{kind}_r_low"], row[f"{kind}_r_high"])
-            cells += [Cell(band.strip(" ()") or "-"), quantity(row[f"{kind}_p_family"])]
-        cells += [quantity(row["q"], row["q_low"], row["q_high"]), quantity(row["p_turned"])]
+            ends = [decimals(row[f"{kind}_r_{end}"], 2).text for end in ("low", "high")]
+            cells += [Cell(" to ".join(dict.fromkeys(ends))), decimals(row[f"{kind}_p_family"], 3)]
+        cells += [decimals(row["q"], 2, row["q_low"], row["q_high"]), decimals(row["p_turned"], 3)]
         body.append(cells)
     return PageTable(f"{run_name(first)} against {what}, by layer", tuple(headings), body)
 
@@ -198,7 +221,7 @@ def simulation_table(simulations: Simulations) -> PageTable:
         fitted = quantity(row["fitted_threshold"], row["fitted_low"], row["fitted_high"])
         off = row["deviation"]
         deviation = Cell("-") if pd.isna(off) else Cell(f"{off:+.1%}", float(off))
-        cells = [words(row["layer"]), Cell(run_name(pd.Series(row))), quantity(row["value"])]
+        cells = [words(row["layer"]), Cell(run_name(pd.Series(row))), value_cell(row["value"])]
         rows.append([*cells, quantity(row["predicted_threshold"]), fitted, deviation, words(row["status"])])
     return PageTable(f"Simulated observers: {first['task']}, {first['read_out']} read-out", headings, rows)
 

@@ -90,6 +90,11 @@ VALUES = {
     f" list.pth/x {JUNK}",
     "compare results": "toy.parquet dead.parquet ring.parquet"
     f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
+    "report path": "toy.parquet steps.parquet dead.parquet ring.parquet swept"
+    " | '' . text.parquet zero.parquet other.parquet bare.parquet empty.parquet folder.parquet pipe.parquet"
+    f" missing.parquet broken {JUNK}",
+    "report --title": "words ODD | '' ' '",
+    "report --output": "r.html \u00fc.html - | '' . r r.txt no/r.html names.txt/r.html LONG.html",
     "plot results": f"toy.parquet ring.parquet swept | '' . zero.parquet other.parquet {JUNK}",
     "--rotate": f"0 45 -30.5 1e6 | '' nan inf x {JUNK}",
     "--title": "'' words LONG ODD |",
@@ -232,6 +237,7 @@ EXAMPLES = {
     "models": 15,
     "stimuli": 15,
     "plot": 15,
+    "report": 12,
     "show": 35,
 }
 EXAMPLES |= {
@@ -245,10 +251,22 @@ EXAMPLES |= {
     "test": 8,
     "paper": 15,
 }
-SLOW = ("measure", "sweep", "simulate", "fisher", "learn", "show", "statistics", "plot", "compare", "test")
+SLOW = (
+    "measure",
+    "sweep",
+    "simulate",
+    "fisher",
+    "learn",
+    "show",
+    "statistics",
+    "plot",
+    "report",
+    "compare",
+    "test",
+)
 WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
 FIRST = {
-    **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
+    **dict.fromkeys(("show", "compare", "plot", "report"), "toy.parquet"),
     "stimuli": "gabor",
     "statistics": "photo.png",
     "learn": "linear",
@@ -400,7 +418,7 @@ def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
         assert not err
 
 
-def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
+def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:  # noqa: C901
     assert not [name for name in written if Path(name).name.startswith(".")]
     if code == 2 or words[0] in ONLY_SAY or "--dry-run" in words:
         assert not written
@@ -426,6 +444,10 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         output = said(words, names[words[0]], "--output", "-o")
         assert set(written) <= {output, said(words, "", "--figure")} - {"", "-"}
         assert code == 1 or written or output in ("", "-")
+    elif words[0] == "report":
+        output = said(words, "report.html", "--output", "-o")
+        assert set(written) == {output} - {"-"}
+        assert (out if output == "-" else written[output]).startswith(b"<!doctype html>")
     elif words[0] == "stimuli":
         assert set(written) == {said(words, "", "--save")} - {""}
         for name in written:
