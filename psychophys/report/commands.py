@@ -99,19 +99,25 @@ def _words(record: Mapping[str, Any]) -> tuple[str, ...]:
 def _setting(made: Measurement) -> list[str]:
     """Options of a measurement: those that differ from what is usual."""
     preset = made.preset or None
-    words = ["--preset", made.preset] if preset else []
-    by_dimension = _usual(dimension=made.dimension, preset=preset)
-    if by_dimension is None or by_dimension.stimulus.name != made.stimulus.name:
-        words += ["--stimulus", made.stimulus.name]
     # As it is in its table: photographs of one's own are named by an option.
     stimulus = STIMULI[made.stimulus.name]
-    by_stimulus = _usual(stimulus, preset=preset)
-    if by_stimulus is None or by_stimulus.dimension != made.dimension:
-        words += ["--dimension", made.dimension]
     usual = plan(stimulus, made.dimension, preset=preset)
     # A noise model has its own level and options.
     own = plan(stimulus, made.dimension, preset=preset, noise=made.noise.name)
+    words = ["--preset", made.preset] if preset else []
+    words += _experiment(stimulus.name, made.dimension, preset)
     return [*words, *_shown(made, usual), *_ways(made, usual), *_numbers(made, own)]
+
+
+def _experiment(stimulus: str, dimension: str, preset: str | None) -> list[str]:
+    """Stimulus and dimension, as far as one does not follow from the other."""
+    both = {"stimulus": stimulus, "dimension": dimension}
+    for named in ((), ("stimulus",), ("dimension",)):
+        given = {name: both[name] for name in named}
+        usual = _usual(**given, preset=preset)
+        if usual is not None and (usual.stimulus.name, usual.dimension) == (stimulus, dimension):
+            return [word for name, value in given.items() for word in (f"--{name}", value)]
+    return ["--stimulus", stimulus, "--dimension", dimension]
 
 
 def _shown(made: Measurement, usual: Measurement) -> Iterator[str]:
@@ -146,9 +152,9 @@ def _numbers(made: Measurement, own: Measurement) -> Iterator[str]:
         yield from ("--until-precision", plain(made.precision))
 
 
-def _usual(*arguments: Any, **named: Any) -> Measurement | None:
+def _usual(**given: Any) -> Measurement | None:
     try:
-        return plan(*arguments, **named)
+        return plan(**given)
     except PsychophysError:
         return None
 

@@ -86,10 +86,11 @@ class Part:
     controls
         How many untrained runs are compared with alone, and have no section.
     curves
-        Numbers of the page's own drawing.
+        Numbers of the page's own drawing; None of one value.
     """
 
     title: str
+    dimension: str
     asked: list[str]
     found: list[str]
     cautions: list[str]
@@ -100,7 +101,7 @@ class Part:
     controls: int
     development: list[PageTable]
     compared: list[Compared]
-    curves: dict[str, Any]
+    curves: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -171,20 +172,22 @@ def _part(results: Results, kept: Sequence[Comparison], name: str) -> Part:
     shown = only(results, [run for run in names if run not in controls] or list(names))
     own = shown.to_pandas()
     few = len(shown.identifiers) <= MOST_RUNS
+    drawn = len(own["value"].unique()) > 1  # Of one value, the numbers are all.
     first = own.iloc[0]
     return Part(
         title=f"{first['dimension']} of {first['stimulus']}",
+        dimension=str(first["dimension"]),
         asked=asked(own, names, results.runs),
         found=conclusions(shown) if few else _overall(shown),
         cautions=[*comparability(own), *cautions(shown)],
-        drawing=_thresholds(shown, name) if few else None,
+        drawing=_thresholds(shown, name) if few and drawn else None,
         side=side_by_side(own, names) if few else None,
         ranking=ranking_table(shown, names) if len(shown.identifiers) > 1 else None,
         models=_models(shown, names),
         controls=len(names) - len(shown.identifiers),
         development=_development(shown),
         compared=[_compared(results, *one, f"{name}c{i}") for i, one in enumerate(compared, start=1)],
-        curves=curves(own, names, _picked(shown)),
+        curves=curves(own, names, _picked(shown)) if drawn else None,
     )
 
 
@@ -225,6 +228,8 @@ def _compared(
         return Compared(title, [why])
     shown = shown_runs(frame)
     said = [*coding_conclusions(frame), *caveats(frame)]
+    if frame["r"].isna().all():
+        return Compared(title, said)
     tables = [comparison_table(rows) for rows in shown[:MOST_TABLES]]
     what = "the prior" if "prior" in frame else "human sensitivity"
     try:

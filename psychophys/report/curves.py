@@ -17,7 +17,7 @@ INTERVALS_UP_TO = 6
 
 
 def curves(frame: pd.DataFrame, names: Mapping[str, str], picked: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Thresholds of every run and layer over the values, four digits each.
+    """Thresholds of every run and layer over the values, six digits each: three are shown.
 
     Parameters
     ----------
@@ -47,5 +47,5 @@ def curves(frame: pd.DataFrame, names: Mapping[str, str], picked: Mapping[str, l
 
 
 def _digits(numbers: pd.Series) -> list[float | None]:
-    """Four digits; None for what cannot be drawn."""
-    return [float(f"{x:.4g}") if np.isfinite(x) and x > 0 else None for x in numbers.to_numpy(dtype=float)]
+    """Six digits; None for what cannot be drawn."""
+    return [float(f"{x:.6g}") if np.isfinite(x) and x > 0 else None for x in numbers.to_numpy(dtype=float)]

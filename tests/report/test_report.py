@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from inside import call_inside
 
@@ -177,7 +178,7 @@ def test_every_number_of_the_tables_is_that_of_the_results(name: str, folder: Pa
         assert len(shown_limits) > 0
 
 
-def test_curves_are_the_thresholds_in_four_digits(folder: Path) -> None:
+def test_curves_are_the_thresholds_in_six_digits(folder: Path) -> None:
     text = text_of(folder / "two.parquet")
     (data,) = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)[0])
     frame = psychophys.read(folder / "two.parquet").to_pandas()
@@ -188,7 +189,7 @@ def test_curves_are_the_thresholds_in_four_digits(folder: Path) -> None:
         for layer, (y, low, high) in run["layers"].items():
             own = rows[rows["layer"] == layer].sort_values("value")
             for numbers, column in ((y, "threshold"), (low, "threshold_low"), (high, "threshold_high")):
-                np.testing.assert_allclose(np.array(numbers, dtype=float), own[column], rtol=6e-4)
+                np.testing.assert_allclose(np.array(numbers, dtype=float), own[column], rtol=6e-6)
 
 
 def test_a_ratio_has_the_interval_of_a_simulation() -> None:
@@ -284,6 +285,17 @@ def test_a_sweep_has_a_ranking_its_failures_and_a_section_a_model(folder: Path) 
     assert found.commands[0].startswith("psychophys sweep test_resnet test_vit2 --weights random")
 
 
+def test_of_one_value_there_is_no_curve_and_no_figure(folder: Path) -> None:
+    (part,) = built(folder / "one.parquet").parts
+    assert part.drawing is None
+    assert part.curves is None
+    assert [one.drawing for one in part.compared] == [None, None]
+    assert part.side is not None
+    assert re.fullmatch(
+        r"At orientation 45 deg: the threshold of .* in fc is [\d.]+ deg\.", part.side.said[0][0]
+    )
+
+
 def test_a_directory_of_several_kinds_is_one_page(folder: Path) -> None:
     found = built(folder / "mixed")
     assert [part.title for part in found.parts] == ["hue of patch", "orientation of gabor"]
@@ -320,7 +332,8 @@ def test_fifty_models_are_a_small_page(folder: Path, tmp_path: Path) -> None:
             )
     frame = pd.concat(parts).sort_values(["run_id", "layer_index", "value"])
     every = {f"{model:016x}": {**record, "model": f"model{model}"} for model in range(50)}
-    psychophys.Results.from_rows(frame.to_dict("records"), every).write(tmp_path / "fifty.parquet")
+    table = pa.Table.from_pandas(frame, schema=psychophys.Results.schema, preserve_index=False)
+    psychophys.Results(table, every).write(tmp_path / "fifty.parquet")
     found = report(tmp_path / "fifty.parquet")
     assert len(found.parts[0].models) == 50
     assert len(render(found)) < 3_000_000

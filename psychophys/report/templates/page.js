@@ -192,6 +192,6 @@
   document.querySelectorAll(".part").forEach((section) => {
     const { curves, side } = data[Number(section.dataset.part)];
     if (side) sideBySide(section, side);
-    picker(section, curves);
+    if (curves) picker(section, curves);
   });
 })();
