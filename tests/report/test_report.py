@@ -310,6 +310,7 @@ def test_sentences_of_the_prior_are_those_of_compare(folder: Path) -> None:
     assert part.compared[0].said == conclusions(psychophys.compare(psychophys.read(folder / "two.parquet")))
 
 
+@pytest.mark.slow
 def test_fifty_models_are_a_small_page(folder: Path, tmp_path: Path) -> None:
     results = psychophys.read(folder / "two.parquet")
     rows, runs = results.to_pandas(), results.runs
@@ -331,7 +332,8 @@ def test_fifty_models_are_a_small_page(folder: Path, tmp_path: Path) -> None:
                 )
             )
     frame = pd.concat(parts).sort_values(["run_id", "layer_index", "value"])
-    every = {f"{model:016x}": {**record, "model": f"model{model}"} for model in range(50)}
+    made = {**record["measurement"], "values": list(values)}
+    every = {f"{m:016x}": {**record, "model": f"model{m}", "measurement": made} for m in range(50)}
     table = pa.Table.from_pandas(frame, schema=psychophys.Results.schema, preserve_index=False)
     psychophys.Results(table, every).write(tmp_path / "fifty.parquet")
     found = report(tmp_path / "fifty.parquet")
