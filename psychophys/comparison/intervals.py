@@ -101,6 +101,8 @@ def slope_interval(
     if x @ x <= 1e-20:
         return nothing
     y = curves.mean(axis=0)
+    if y @ y <= 1e-20:  # What is left is rounding.
+        return nothing
     slope = float(x @ y / (x @ x))
     misfit = (_of_phases if circular else _of_autoregression)(y, x, 1 - level)
     of_images, of_networks = float("nan"), _half_of_networks(curves, x, level)
@@ -199,8 +201,6 @@ def _of_phases(y: Array, x: Array, alpha: float) -> Interval:
         return np.asarray(_shares(slope + unit * steps, of_y, of_x, len(x) % 2 == 0) > alpha)
 
     kept = np.flatnonzero(is_kept(_GRID))
-    if not len(kept):  # The curve is even but for rounding: nothing is left whose phases could be turned.
-        return Interval(float("nan"), float("nan"))
     ends = np.array([kept[0], kept[-1]])
     open_ended = (ends == 0) | (ends == len(_GRID) - 1)
     inside, outside = _GRID[ends], _GRID[np.clip(ends + np.array([-1, 1]), 0, len(_GRID) - 1)]

@@ -19,7 +19,8 @@ from psychophys.comparison.human import PIXELS_PER_DEGREE
 from psychophys.comparison.priors import load_prior
 from psychophys.comparison.table import Comparison
 from psychophys.comparison.verdict import conclusions as coding_conclusions
-from psychophys.comparison.verdict import shown_runs
+from psychophys.comparison.verdict import how_many_pass, shown_runs
+from psychophys.comparison.zoo import rank_models
 from psychophys.plots.models import plot_any
 from psychophys.plots.psychometric import plot_psychometric
 from psychophys.plots.thresholds import MOST_RUNS, plot_thresholds
@@ -37,6 +38,7 @@ from psychophys.report.tables import (
     comparison_table,
     layer_table,
     quantity,
+    ranked_by_r,
     ranking_table,
     simulation_table,
     summaries,
@@ -53,6 +55,8 @@ from psychophys.simulation.table import conclusions as simulated
 MOST_ROWS = 3000
 """Of layers in the tables of all runs together."""
 FEWEST_ROWS = 8
+MOST_SAID = 12
+"""Sentences on many runs that have no ranking."""
 MOST_TABLES = 4
 """Runs whose comparison is shown layer by layer."""
 
@@ -229,8 +233,14 @@ def _compared(
     shown = shown_runs(frame)
     said = [*coding_conclusions(frame), *caveats(frame)]
     if frame["r"].isna().all():
-        return Compared(title, said)
-    tables = [comparison_table(rows) for rows in shown[:MOST_TABLES]]
+        return Compared(title, said[:MOST_SAID])
+    tables = [comparison_table(rows) for rows in shown]
+    if len(shown) > MOST_TABLES:
+        ranking = rank_models(frame)
+        said = [*how_many_pass(frame), *caveats(frame)] if len(ranking) else said[:MOST_SAID]
+        tables = [] if ranking.empty else [ranked_by_r(ranking)]
+        if len(ranking) < 2 and len(shown) > MOST_RUNS:  # A line each would hide the others.
+            return Compared(title, said, None, tables)
     what = "the prior" if "prior" in frame else "human sensitivity"
     try:
         drawing = _coding(results, frame, settings)

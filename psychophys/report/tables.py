@@ -11,6 +11,7 @@ import pandas as pd
 
 from psychophys.comparison.references import REFERENCES
 from psychophys.comparison.verdict import kinds_of
+from psychophys.comparison.zoo import DEPTH
 from psychophys.results.ranking import RANKINGS, rank
 from psychophys.results.summary import run_name, summarize
 from psychophys.results.thresholds import Results
@@ -194,6 +195,23 @@ def comparison_table(rows: pd.DataFrame) -> PageTable:
         cells += [decimals(row["q"], 2, row["q_low"], row["q_high"]), decimals(row["p_turned"], 3)]
         body.append(cells)
     return PageTable(f"{run_name(first)} against {what}, by layer", tuple(headings), body)
+
+
+def ranked_by_r(ranking: pd.DataFrame) -> PageTable:
+    """A row for each compared network: rows of :func:`psychophys.comparison.zoo.rank_models`."""
+    headings = (
+        Heading("network", is_number=False),
+        Heading("layer", is_number=False),
+        Heading("r"),
+        Heading("q", "J goes with its power q, with 95 % interval"),
+        Heading("p", "of r among untrained networks, over all layers at once"),
+    )
+    rows = []
+    for row in ranking.to_dict("records"):
+        cells = [words(row["name"]), words(row["layer"]), decimals(row["r"], 2)]
+        cells.append(decimals(row["q"], 2, row["q_low"], row["q_high"]))
+        rows.append([*cells, decimals(row["p_family"], 3)])
+    return PageTable(f"Networks by r, at {DEPTH:.0%} of their depth", headings, rows)
 
 
 def caveats(comparison: pd.DataFrame) -> list[str]:
