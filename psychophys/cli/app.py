@@ -18,6 +18,7 @@ from psychophys.cli.lists import layers, models, noises, priors, stimuli
 from psychophys.cli.measure import measure
 from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
+from psychophys.cli.report import report
 from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
 from psychophys.cli.spec import spec
@@ -33,6 +34,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     show: ("guides/results",),
     spec: ("guides/results",),
     plot: ("guides/results",),
+    report: ("guides/report",),
     compare: ("studies/efficient-coding", "studies/people"),
     versus: ("guides/results",),
     statistics: ("studies/efficient-coding",),

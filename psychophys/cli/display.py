@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.results.fisher_matrices import FisherResults
+from psychophys.results.notes import notes
 from psychophys.results.ranking import RANKINGS, Ranking, rank
 from psychophys.results.summary import (
     LAYER,
@@ -25,6 +26,7 @@ from psychophys.results.summary import (
     summarize,
 )
 from psychophys.results.thresholds import Results
+from psychophys.results.words import large, number
 
 Update = Callable[[str, int, int], None]
 """Called with what is measured, the images done and the images in all."""
@@ -77,26 +79,7 @@ def say(console: Console, *lines: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def number(value: float) -> str:
-    """Three significant digits, and a dash for what there is not."""
-    return "-" if not np.isfinite(value) else f"{value:.3g}"
-
-
-def large(count: float) -> str:
-    """A count in three digits or so, as 11.7 M; a dash where there is none."""
-    if pd.isna(count):
-        return "-"
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        # What rounds to 1000 of a unit is one of the next.
-        if count >= 0.9995 * size:
-            scaled = count / size
-            return f"{scaled:.{0 if scaled >= 99.95 else 1}f} {unit}"
-    return f"{count:.0f}"
-
-
 MANY_RUNS = 6
-DOUBTFUL = 0.02
-"""Error of a sensitivity by rounding that is worth a line."""
 
 
 def print_summary(console: Console, results: Results) -> None:
@@ -198,34 +181,7 @@ def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
 
 def print_skipped(console: Console, results: Results | FisherResults) -> None:
     """Say what was adapted to checkpoints, which modules asked for could not be measured, and why."""
-    every = [sentence for record in results.runs.values() for sentence in record.get("adapted", ())]
-    say(console, *(f"adapted: {sentence}" for sentence in dict.fromkeys(every)))
-    for record in results.runs.values():
-        reasons: dict[str, list[str]] = {}
-        for name, why in record["skipped_layers"].items():
-            reasons.setdefault(why, []).append(name)
-        for why, names in reasons.items():
-            say(console, f"not measured ({why}): {_some(names)}")
-        asked = record["measurement"]["estimator"]
-        others: dict[str, list[str]] = {}
-        for name, used in record.get("estimators", {}).items():
-            others.setdefault(used, []).append(name)
-        others.pop(asked, None)
-        if (seed := record.get("noise_seed")) is not None:
-            say(console, f"{record['model']}: its random numbers are the same for every image, seed {seed}")
-        contract = record.get("contract", {})
-        for note in contract.get("notes", []):
-            say(console, f"{record['model']}: {note}")
-        for name, error in contract.get("precision", {}).items():
-            if error is not None and error > DOUBTFUL:
-                off = f"sensitivity of {name} is off by {error:.1%} in {record['dtype']}"
-                say(console, f"{off}: use --dtype float64")
-        for used, names in others.items():
-            say(console, f"by {used} differences, for want of a forward-mode derivative: {_some(names)}")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    say(console, *notes(results.runs))
 
 
 @contextmanager

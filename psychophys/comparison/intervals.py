@@ -90,8 +90,8 @@ def slope_interval(
     Returns
     -------
     SlopeInterval
-        NaN with fewer than ``FEWEST_VALUES`` values, for a constant density, and where a number is not
-        finite and over 0.
+        NaN with fewer than ``FEWEST_VALUES`` values, for a constant density or curve, and where a number is
+        not finite and over 0.
     """
     s, p = np.atleast_2d(sensitivity), np.asarray(density, dtype=float)
     nothing = SlopeInterval(float("nan"), float("nan"))
@@ -101,6 +101,8 @@ def slope_interval(
     if x @ x <= 1e-20:
         return nothing
     y = curves.mean(axis=0)
+    if y @ y <= 1e-20:  # What is left is rounding.
+        return nothing
     slope = float(x @ y / (x @ x))
     misfit = (_of_phases if circular else _of_autoregression)(y, x, 1 - level)
     of_images, of_networks = float("nan"), _half_of_networks(curves, x, level)

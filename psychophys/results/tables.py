@@ -308,9 +308,10 @@ def check_output(path: Path, file_format: str | None = None, formats: tuple[str,
     if chosen not in formats:
         *most, last = (f".{name}" for name in formats)
         advice = ", or give --format" if formats == FORMATS else ""
+        ends = f"{', '.join(most)} or {last}" if most else last
         raise UsageError(
             f"cannot tell the format of output {str(path)!r}",
-            f"End it in {', '.join(most)} or {last}{advice}.",
+            f"End it in {ends}{advice}.",
         )
     if path.is_dir():
         raise UsageError(f"output {str(path)!r} is a directory", "Name a file in it.")

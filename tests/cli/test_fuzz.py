@@ -90,6 +90,11 @@ VALUES = {
     f" list.pth/x {JUNK}",
     "compare results": "toy.parquet dead.parquet ring.parquet"
     f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
+    "report path": "toy.parquet steps.parquet dead.parquet ring.parquet swept"
+    " | '' . text.parquet zero.parquet other.parquet bare.parquet empty.parquet folder.parquet pipe.parquet"
+    f" missing.parquet broken {JUNK}",
+    "report --title": "words ODD | '' ' '",
+    "report --output": "r.html \u00fc.html - | '' . r r.txt no/r.html names.txt/r.html LONG.html",
     "plot results": f"toy.parquet ring.parquet swept | '' . zero.parquet other.parquet {JUNK}",
     "versus results": "toy.parquet dead.parquet steps.parquet"
     f" | '' . text.parquet empty.parquet swept/none missing.parquet {JUNK}",
@@ -251,6 +256,7 @@ EXAMPLES = {
     "models": 15,
     "stimuli": 15,
     "plot": 15,
+    "report": 12,
     "show": 35,
 }
 EXAMPLES |= {
@@ -275,13 +281,14 @@ SLOW = (
     "show",
     "statistics",
     "plot",
+    "report",
     "compare",
     "test",
     "versus",
 )
 WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXAMPLES]
 FIRST = {
-    **dict.fromkeys(("show", "compare", "plot", "versus", "spec"), "toy.parquet"),
+    **dict.fromkeys(("show", "compare", "plot", "report", "versus", "spec"), "toy.parquet"),
     "stimuli": "gabor",
     "statistics": "photo.png",
     "learn": "linear",
@@ -473,7 +480,7 @@ def check_words(words: list[str], wrong: bool, code: int, err: str) -> None:
         assert not err
 
 
-def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:
+def check_files(words: list[str], code: int, out: bytes, written: dict[str, bytes]) -> None:  # noqa: C901
     assert not [name for name in written if Path(name).name.startswith(".")]
     if code == 2 or words[0] in ONLY_SAY or "--dry-run" in words:
         assert not written
@@ -499,6 +506,10 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         output = said(words, names[words[0]], "--output", "-o")
         assert set(written) <= {output, said(words, "", "--figure")} - {"", "-"}
         assert code == 1 or written or output in ("", "-")
+    elif words[0] == "report":
+        output = said(words, "report.html", "--output", "-o")
+        assert set(written) == {output} - {"-"}
+        assert (out if output == "-" else written[output]).startswith(b"<!doctype html>")
     elif words[0] == "stimuli":
         assert set(written) == {said(words, "", "--save")} - {""}
         for name in written:

@@ -181,3 +181,10 @@ def test_networks_that_are_one_are_one() -> None:
 def test_half_widths_add_in_quadrature_on_each_side() -> None:
     assert ends(combined(1.0, Interval(0.7, 1.0), [0.4])) == pytest.approx([0.5, 1.4])
     assert ends(combined(1.0, Interval(-np.inf, 2.0), [])) == [-np.inf, 2.0]
+
+
+def test_a_curve_that_is_even_but_for_rounding_has_no_interval() -> None:
+    density = np.exp(np.sin(np.deg2rad(np.arange(0, 360, 30))) + np.linspace(0, 1, 12))
+    even = np.full(12, 0.3) * (1 + 2e-16)
+    found = slope_interval(even[None], density, circular=True)
+    assert np.isnan([found.low, found.high]).all()

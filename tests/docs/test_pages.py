@@ -22,6 +22,7 @@ SLOW = {
     "docs/guides/measuring.md",
     "docs/guides/noise.md",
     "docs/guides/photographs.md",
+    "docs/guides/report.md",
     "docs/guides/sweeps.md",
     "docs/studies/efficient-coding.md",
     "docs/studies/learning.md",

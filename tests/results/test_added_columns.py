@@ -17,12 +17,12 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.cli.display import large
 from psychophys.observers.load import load_observer
 from psychophys.results.ranking import rank
 from psychophys.results.shared_columns import ADDED_COLUMNS
 from psychophys.results.tables import RunTable
 from psychophys.results.thresholds import Results, concat, read
+from psychophys.results.words import large
 
 RANDOM = ["--weights", "random", "--values", "4", "--phases", "2"]
 WORDS = {

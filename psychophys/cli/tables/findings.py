@@ -7,11 +7,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, print_table, say
+from psychophys.cli.display import plain_table, print_table, say
 from psychophys.learning.experiments import findings
 from psychophys.learning.modes import Modes
 from psychophys.learning.training import Learned
 from psychophys.learning.trends import Findings
+from psychophys.results.words import number
 
 FINE = 0.005
 """Half an interval up to which three digits are shown."""

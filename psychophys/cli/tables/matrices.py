@@ -6,9 +6,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, print_skipped, print_table, say
+from psychophys.cli.display import plain_table, print_skipped, print_table, say
 from psychophys.results.fisher_matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name
+from psychophys.results.words import number
 
 
 def print_matrices(console: Console, results: FisherResults) -> None:

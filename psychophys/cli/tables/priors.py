@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from psychophys.cli.display import number, plain_table, print_table, say
+from psychophys.cli.display import plain_table, print_table, say
 from psychophys.comparison.priors import Prior
+from psychophys.results.words import number
 from psychophys.stimuli.photographs import Unusable
 
 

@@ -1,0 +1,1 @@
+"""Reports: results in, one page of HTML out."""
