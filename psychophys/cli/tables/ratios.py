@@ -6,8 +6,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, print_table, say
+from psychophys.cli.display import plain_table, print_table, say
 from psychophys.comparison.ratio_table import Ratios, times
+from psychophys.results.words import number
 
 
 def print_ratios(console: Console, ratios: Ratios) -> None:
