@@ -38,7 +38,7 @@ def check(
       psychophys check mine --import mine.py --layers all
       psychophys check resnet18 --checkpoint run/last.pth
     """
-    from psychophys.cli.display import say, wide_console
+    from psychophys.cli.screen import say, wide_console
     from psychophys.cli.tables.contracts import contract_table
     from psychophys.observers.devices import pick_device
     from psychophys.observers.imports import import_modules

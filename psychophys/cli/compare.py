@@ -53,9 +53,9 @@ def compare(
     """
     from rich.console import Console
 
-    from psychophys.cli.display import say
     from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
     from psychophys.cli.outputs import Sink
+    from psychophys.cli.screen import say
     from psychophys.cli.tables.comparisons import print_comparison
     from psychophys.comparison import compare as coding
     from psychophys.comparison.priors import load_prior

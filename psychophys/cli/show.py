@@ -41,8 +41,9 @@ def show(
     """
     import sys
 
-    from psychophys.cli.display import print_failures, print_ranking, wide_console
+    from psychophys.cli.display import print_failures, print_ranking
     from psychophys.cli.inputs import read_rows
+    from psychophys.cli.screen import wide_console
     from psychophys.comparison.table import FILE_OF_TEST
     from psychophys.results.ranking import rank
     from psychophys.results.thresholds import MEASURED
@@ -127,7 +128,7 @@ def _print_with_provenance(printer: Any, console: Console, table: Any) -> None:
 def _print_provenance(console: Console, runs: Mapping[str, Any]) -> None:
     import json
 
-    from psychophys.cli.display import say
+    from psychophys.cli.screen import say
 
     for identifier, record in runs.items():
         say(console, "", f"run {identifier}")

@@ -7,7 +7,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import number, plain_table, print_table, say
+from psychophys.cli.display import number
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.learning.experiments import findings
 from psychophys.learning.modes import Modes
 from psychophys.learning.training import Learned

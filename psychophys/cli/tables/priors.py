@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from psychophys.cli.display import number, plain_table, print_table, say
+from psychophys.cli.display import number
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.comparison.priors import Prior
 from psychophys.stimuli.photographs import Unusable
 
