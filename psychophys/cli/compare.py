@@ -9,7 +9,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import Force, PixelsPerDegree, ResultsPath
+from psychophys.cli.options import Force, PixelsPerDegree, Quiet, ResultsPath
 
 
 def compare(
@@ -40,7 +40,7 @@ def compare(
     ] = None,
     force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no summary.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare sensitivities with how common each value is in natural images: the efficient-coding test.
 

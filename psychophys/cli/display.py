@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -195,9 +196,16 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+EVERY_S = 30.0
+"""Between two lines of progress where there is no terminal."""
+
+
 @contextmanager
 def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterator[Update]:
-    """A bar with the time that remains, on a terminal only."""
+    """A bar with the time that remains; a line every 30 s where there is no terminal."""
+    if not quiet and not console.is_terminal:
+        yield progress_lines(console, unit)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -205,8 +213,7 @@ def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterato
         TextColumn(unit),
         TimeRemainingColumn(),
     )
-    disabled = quiet or not console.is_terminal
-    with Progress(*columns, console=console, disable=disabled, transient=True) as bar:
+    with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
         tasks: dict[str, int] = {}
 
         def update(label: str, done: int, total: int) -> None:
@@ -215,3 +222,25 @@ def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterato
             bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
 
         yield update
+
+
+def progress_lines(
+    console: Console, unit: str, every_s: float = EVERY_S, clock: Callable[[], float] = time.monotonic
+) -> Update:
+    """What prints how far it is, at most every so many seconds; what is done sooner prints nothing."""
+    began: dict[str, tuple[float, int]] = {}
+    last = clock()
+
+    def update(label: str, done: int, total: int) -> None:
+        nonlocal last
+        now = clock()
+        start, before = began.setdefault(label, (now, done))
+        if now - last < every_s:
+            return
+        last = now
+        left = ""
+        if done > before:
+            left = f", about {(now - start) / (done - before) * (total - done):.0f} s left"
+        say(console, f"{label}: {done:,} of {total:,} {unit}{left}")
+
+    return update

@@ -155,6 +155,7 @@ VALUES = {
         (
             "--quiet",
             "--quick",
+            "--provenance",
             "--append",
             "--force",
             "--human",
@@ -169,7 +170,7 @@ VALUES = {
     "measure --output": "out.parquet out.csv out.jsonl - toy.parquet empty.parquet text.parquet \u00fc.csv"
     " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
     "measure --format": f"csv jsonl parquet | '' CSV {JUNK}",
-    "show --format": f"table csv | '' jsonl {JUNK}",
+    "show --format": f"table csv json jsonl parquet | '' CSV {JUNK}",
     "fisher models": "toy_net toy_net toy_dead toy_endless test_resnet hf-hub:no/such"
     f" | '' toy_nte toy_* {JUNK}",
     "--dimensions": "orientation,frequency x,y y,x,size ' phase , contrast' hue,value rotation,blur"

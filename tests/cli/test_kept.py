@@ -29,7 +29,7 @@ LIGHT = (
     "from psychophys.cli import main\n"
     "try: main()\nexcept SystemExit as end: code = end.code\n"
     "heavy = {'torch', 'timm', 'numpy', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)\n"
-    "sys.exit(code or ', '.join(heavy))"
+    "sys.exit(code or ', '.join(heavy) or 0)"
 )
 
 
