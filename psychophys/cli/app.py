@@ -12,6 +12,7 @@ import typer
 
 from psychophys.cli.check import check
 from psychophys.cli.compare import compare
+from psychophys.cli.explain import explain
 from psychophys.cli.fisher import fisher
 from psychophys.cli.groups import GroupedCommand
 from psychophys.cli.learn import learn
@@ -43,6 +44,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     stimuli: ("guides/measuring",),
     noises: ("guides/noise",),
     priors: ("studies/efficient-coding",),
+    explain: ("reference/columns", "reference/indices"),
 }
 """Every command and its pages of the documentation, in the order of ``psychophys --help``."""
 

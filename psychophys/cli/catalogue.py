@@ -161,3 +161,31 @@ def layers_of(model: str, **options: Any) -> dict[str, Any]:
         shape = " x ".join(str(size) for size in layer.shape)
         rows.append([mark, layer.name, layer.kind, shape, f"{layer.n_features:,}"])
     return {"rows": rows, "adapted": list(observer.adapted), "skipped": selection.skipped}
+
+
+def words() -> list[list[str]]:
+    """Every word on the screen and in files, where it stands, and what it means."""
+    found: list[list[str]] = kept("words", _words)
+    return found
+
+
+def _words() -> list[list[str]]:
+    import psychophys
+    from psychophys.cli.tables.words import HEADINGS, TERMS
+    from psychophys.results.indices import INDICES
+    from psychophys.results.ranking import RANKINGS
+
+    rows = [[word, "term", meaning] for word, meaning in TERMS.items()]
+    rows += [
+        [word, f"heading, {table}" if table else "heading", meaning]
+        for (word, table), meaning in HEADINGS.items()
+    ]
+    rows += [[one.name, "index", one.meaning] for one in INDICES.values()]
+    rows += [[one.name, "of a ranking", one.meaning] for one in RANKINGS]
+    tables = (psychophys.Results, psychophys.FisherResults, psychophys.Simulations, psychophys.Modes)
+    for table in (*tables, psychophys.Prior):
+        for column in table.columns:
+            unit = f" [{column.unit}]" if column.unit else ""
+            meaning = f"{column.meaning or column.name.replace('_', ' ')}{unit}"
+            rows.append([column.name, f"column of a {table.kind.called}", meaning])
+    return [list(row) for row in dict.fromkeys(map(tuple, rows))]

@@ -100,7 +100,9 @@ def _summary_table(
     kept = rows["retained_information"].notna().any()
     if kept:
         table.add_column("kept", justify="right", no_wrap=True)
-    table.add_column(f"sensitivity at {ends}", no_wrap=True)
+    # The curve may be left out on a narrow terminal, why there is none may not.
+    curves_alone = bool((rows["status"] == "ok").all())
+    table.add_column(f"sensitivity at {ends}", no_wrap=True, overflow="crop" if curves_alone else "ellipsis")
     names = ("cardinal_threshold", "oblique_threshold", "cardinal_oblique_ratio")
     other = ("best_value", "worst_value", "best_worst_ratio")
     for row in rows.to_dict("records"):

@@ -28,7 +28,7 @@ def layers(
     """
     from psychophys.cli.catalogue import layers as layers_untrained
     from psychophys.cli.catalogue import layers_of
-    from psychophys.cli.screen import plain_table, wide_console
+    from psychophys.cli.screen import plain_table, print_table, wide_console
 
     if imports or checkpoint is not None or weights != "random":
         from psychophys.observers.imports import import_modules
@@ -44,7 +44,7 @@ def layers(
     table.add_column("units", justify="right", no_wrap=True)
     for row in found["rows"]:
         table.add_row(*row)
-    wide_console().print(table)
+    print_table(wide_console(), table)
     for sentence in found["adapted"]:
         print(f"adapted: {sentence}", file=sys.stderr)
     for name, why in found["skipped"].items():
@@ -95,19 +95,19 @@ def stimuli(
 
 def _print_stimuli() -> None:
     from psychophys.cli.catalogue import stimuli as every
-    from psychophys.cli.screen import plain_table, wide_console
+    from psychophys.cli.screen import plain_table, print_table, wide_console
 
     table = plain_table()
     for heading in ("stimulus", "dimensions", "what it is"):
         table.add_column(heading, no_wrap=heading == "stimulus", overflow="fold")
     for name, about in every().items():
         table.add_row(name, ", ".join(about["dimensions"]), about["summary"])
-    wide_console().print(table)
+    print_table(wide_console(), table)
 
 
 def _print_parameters(name: str) -> None:
     from psychophys.cli.catalogue import stimuli as every
-    from psychophys.cli.screen import plain_table, wide_console
+    from psychophys.cli.screen import plain_table, print_table, wide_console
 
     if name not in (known := every()):
         raise unknown("stimulus", name, known, "See `psychophys stimuli`.")
@@ -118,13 +118,13 @@ def _print_parameters(name: str) -> None:
         table.add_column(heading, no_wrap=heading != "meaning")
     for row in about["parameters"]:
         table.add_row(*row)
-    wide_console().print(table)
+    print_table(wide_console(), table)
     if about["contrast"]:
         _print_contrast(about)
 
 
 def _print_contrast(about: dict[str, Any]) -> None:
-    from psychophys.cli.screen import plain_table, wide_console
+    from psychophys.cli.screen import plain_table, print_table, say, wide_console
 
     height, width = about["contrast_size"]
     table = plain_table(f"contrast as rendered at {height} x {width} pixels, lowest to highest")
@@ -133,7 +133,9 @@ def _print_contrast(about: dict[str, Any]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for line in about["contrast"]:
         table.add_row(*line)
-    wide_console().print("", table, sep="\n")
+    console = wide_console()
+    say(console, "")
+    print_table(console, table)
 
 
 def _save_sheet(name: str, path: Path) -> None:
@@ -170,7 +172,7 @@ def priors() -> None:
       psychophys priors
     """
     from psychophys.cli.catalogue import priors as every
-    from psychophys.cli.screen import plain_table, wide_console
+    from psychophys.cli.screen import plain_table, print_table, say, wide_console
 
     found = every()
     kinds = plain_table()
@@ -183,4 +185,7 @@ def priors() -> None:
         references.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for row in found["references"]:
         references.add_row(*row)
-    wide_console().print(kinds, "", references, sep="\n")
+    console = wide_console()
+    print_table(console, kinds)
+    say(console, "")
+    print_table(console, references)

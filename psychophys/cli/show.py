@@ -34,7 +34,7 @@ def show(
     ] = TABLE,
     provenance: Annotated[
         bool,
-        typer.Option("--provenance", help="Print how every run was made, too: settings, versions, weights."),
+        typer.Option("--provenance", help="Print how every run was made, too: settings, versions."),
     ] = False,
 ) -> None:
     """Print the summary of a file, or the ranking of a sweep.
@@ -110,7 +110,8 @@ def _print_other(console: Console, path: Path, ranked: bool, provenance: bool) -
     found = attrgetter(kind.reader)(psychophys)(path)
     printer(console, found)
     if provenance:
-        _print_provenance(console, getattr(found, "runs", {}))
+        # What was learned keeps them with its thresholds; a comparison and a prior have none.
+        _print_provenance(console, getattr(getattr(found, "thresholds", found), "runs", {}))
     return True
 
 
@@ -143,11 +144,13 @@ def _print_runs(console: Console, results: Results) -> None:
 
 
 def _print_provenance(console: Console, runs: Mapping[str, Any]) -> None:
-    """How every run was made; of what has no runs, such as a comparison, there is none."""
+    """How every run was made."""
     import json
 
     from psychophys.cli.screen import say
 
+    if not runs:
+        say(console, "", "this file keeps no runs")
     for identifier, record in runs.items():
         say(console, "", f"run {identifier}")
         for key, value in record.items():

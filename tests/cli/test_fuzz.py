@@ -84,6 +84,7 @@ VALUES = {
     "check model": f"toy_net toy_dead test_vit local-dir:hollow | '' toy_nte toy_* local-dir: {JUNK}",
     "models pattern": f"* toy_* resnet*.a1* '' test_[rv]* | [ none* *.*.* {JUNK}",
     "stimuli name": f"gabor noise patch-lch gabor-benjamin2022 | '' gabr {JUNK}",
+    "explain word": f"threshold RATIO threshold_low J q r | '' thrshold {JUNK}",
     "show path": "toy.parquet steps.parquet dead.parquet swept | '' . text.parquet zero.parquet other.parquet"
     f" bare.parquet empty.parquet folder.parquet pipe.parquet missing.parquet names.txt/x broken {JUNK}",
     "statistics images": "photo.png photo.png shots shots . names.txt folder.parquet | missing.png"
@@ -239,6 +240,7 @@ EXAMPLES |= {
     "statistics": 20,
     "compare": 20,
     "priors": 2,
+    "explain": 10,
     "fisher": 25,
     "noises": 2,
     "simulate": 30,
@@ -251,11 +253,12 @@ WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else nam
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot"), "toy.parquet"),
     "stimuli": "gabor",
+    "explain": "ratio",
     "statistics": "photo.png",
     "learn": "linear",
     "paper": "fig2",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "priors", "noises")
+ONLY_SAY = ("layers", "check", "models", "show", "priors", "noises", "explain")
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
 GROUP = get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]

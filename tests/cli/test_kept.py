@@ -21,6 +21,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "noises": catalogue._noises,
     "priors": catalogue._priors,
     "models": catalogue._models,
+    "words": catalogue._words,
     "panels": catalogue._panel_models,
     "layers-test_resnet": lambda: catalogue.layers_of("test_resnet"),
 }
@@ -58,6 +59,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "noises",
         "priors",
         "paper",
+        "explain ratio",
         "models resnet* --pretrained --exclude *_in1k",
         "layers test_resnet",
     ],

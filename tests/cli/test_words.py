@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -15,12 +16,16 @@ from inside import call_inside
 from rich.console import Console
 from typer.main import get_command
 
+import psychophys
 from psychophys.cli import catalogue
 from psychophys.cli.app import app
 from psychophys.cli.display import progress_lines
 from psychophys.cli.groups import HEADING_OF
 from psychophys.cli.kept import fingerprint
+from psychophys.cli.screen import plain_table, print_table
 from psychophys.cli.waiting import ERASE, LINE, waiting
+from psychophys.results.indices import INDICES
+from psychophys.results.ranking import RANKINGS
 
 BUILT: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 OPTIONS = [(name, one) for name, built in BUILT.items() for one in built.params if hasattr(one, "is_flag")]
@@ -173,3 +178,71 @@ def test_progress_is_a_line_every_so_often_where_there_is_no_terminal() -> None:
         "net: 60 of 100 images, about 40 s left",
         "net: 90 of 100 images, about 10 s left",
     ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stimuli",
+        "stimuli gabor",
+        "noises",
+        "priors",
+        "explain",
+        "layers test_resnet",
+        "check test_resnet --weights random",
+    ],
+)
+def test_no_word_is_cut_on_a_terminal(
+    line: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = call_inside(*line.split(), cwd=tmp_path).stdout.decode()
+    for variable, value in (("COLUMNS", str(width)), ("FORCE_COLOR", "1"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(variable, value)
+    narrow = re.sub(r"\x1b\[[\d;]*m", "", call_inside(*line.split(), cwd=tmp_path).stdout.decode())
+    assert set(whole.split()) <= set(narrow.split())
+    assert "\u2026" not in narrow
+
+
+def test_a_narrow_terminal_first_does_without_what_may_be_left_out() -> None:
+    def printed(width: int) -> list[list[str]]:
+        stream = io.StringIO()
+        table = plain_table()
+        table.add_column("layer", no_wrap=True)
+        table.add_column("mean", no_wrap=True)
+        table.add_column("curve", no_wrap=True, overflow="crop")
+        table.add_row("blocks.0", "0.00123", "#" * 18)
+        print_table(Console(file=stream, width=width, force_terminal=True, color_system=None), table)
+        return [line.split() for line in stream.getvalue().splitlines()]
+
+    row = ["blocks.0", "0.00123"]
+    assert printed(60) == [["layer", "mean", "curve"], [*row, "#" * 18]]
+    assert printed(30) == [["layer", "mean"], row]
+    assert printed(12) == [["layer", "blocks.0"], ["mean", "0.00123"], []]
+
+
+def test_every_column_index_and_heading_is_explained(tmp_path: Path) -> None:
+    rows = catalogue.words()
+    known = {name for name, _, _ in rows}
+    assert {column.name for column in psychophys.Results.columns} <= known
+    assert set(INDICES) | {one.name for one in RANKINGS} <= known
+    assert all(meaning.strip() for _, _, meaning in rows)
+    measured = [
+        "test_resnet",
+        "--weights",
+        "random",
+        "--values",
+        "8",
+        "--phases",
+        "1",
+        "-q",
+        "-o",
+        "r.parquet",
+    ]
+    assert call_inside("measure", *measured, cwd=tmp_path).returncode == 0
+    for words in (["show", "r.parquet"], ["compare", "r.parquet"]):
+        done = call_inside(*words, cwd=tmp_path)
+        title, head = (done.stdout or done.stderr).decode().splitlines()[:2]
+        headings = re.split(r"  +|(?<=[a-z]) (?=sensitivity)", head.strip())
+        assert len(headings) > 3, title
+        assert {one for one in headings if not one.startswith("sensitivity at")} <= known

@@ -25,7 +25,7 @@ def print_findings(console: Console, learned: Learned) -> None:
     found = findings(learned)
     seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
     title = f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}"
-    console.print(_table(title, found))
+    print_table(console, _table(title, found))
     say(console, *found.conclusions)
 
 
