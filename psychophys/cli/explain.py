@@ -14,7 +14,7 @@ def explain(
         list[str] | None, typer.Argument(metavar="[WORD]...", help="A word on the screen or in a file.")
     ] = None,
 ) -> None:
-    """Say what a word means: a heading of a table, a column of a file, an index, a term; without one, list all.
+    """Say what a word means: a heading, a column of a file, an index, a term; without one, list all.
 
     \b
     Examples:

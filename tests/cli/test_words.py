@@ -227,19 +227,8 @@ def test_every_column_index_and_heading_is_explained(tmp_path: Path) -> None:
     assert {column.name for column in psychophys.Results.columns} <= known
     assert set(INDICES) | {one.name for one in RANKINGS} <= known
     assert all(meaning.strip() for _, _, meaning in rows)
-    measured = [
-        "test_resnet",
-        "--weights",
-        "random",
-        "--values",
-        "8",
-        "--phases",
-        "1",
-        "-q",
-        "-o",
-        "r.parquet",
-    ]
-    assert call_inside("measure", *measured, cwd=tmp_path).returncode == 0
+    tiny = ["--weights", "random", "--values", "8", "--phases", "1", "-q"]
+    assert call_inside("measure", "test_resnet", *tiny, "-o", "r.parquet", cwd=tmp_path).returncode == 0
     for words in (["show", "r.parquet"], ["compare", "r.parquet"]):
         done = call_inside(*words, cwd=tmp_path)
         title, head = (done.stdout or done.stderr).decode().splitlines()[:2]

@@ -1,4 +1,4 @@
-"""What words on the screen mean: headings of printed tables, terms, columns of files, indices and rankings."""
+"""What words on the screen mean: headings of printed tables, and terms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADINGS = {
     (
         "r",
         COMPARISON,
-    ): "correlation of sensitivity with the prior, or with human sensitivity, over the values",
+    ): "correlation of sensitivity with the prior, or with people, over the values",
     ("q", COMPARISON): "J goes with the prior (or human sensitivity) to this power; its interval is 95 %",
     ("interval", COMPARISON): "95 % interval of q",
     ("untrained", COMPARISON): "r of 95 % of the networks that were not trained",
@@ -40,7 +40,7 @@ HEADINGS = {
 """Headings of printed tables, by word and table; columns and indices say for themselves what they are."""
 TERMS = {
     "J": "Fisher information on the dimension in a layer's noisy responses, in 1/unit^2",
-    "d'": "distance of two responses in standard deviations of the noise; threshold is where it is the criterion",
+    "d'": "distance of two responses in standard deviations of the noise; at threshold it is 1",
     "threshold": "the smallest difference that is told apart at the criterion: d' over the square root of J",
     "sensitivity": "the square root of J: criterion over threshold",
     "dimension": "the parameter of the stimulus that is measured",
