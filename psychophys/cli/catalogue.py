@@ -12,14 +12,13 @@ from psychophys.cli.panels import PANELS
 
 
 def stimuli() -> dict[str, Any]:
-    """By name: summary, dimensions, parameters, and contrast as rendered where it has one."""
+    """By name: summary, dimensions and parameters."""
     found: dict[str, Any] = kept("stimuli", _stimuli)
     return found
 
 
 def _stimuli() -> dict[str, Any]:
     from psychophys.stimuli import STIMULI
-    from psychophys.stimuli.contrast import LOW, SIZE, contrast_table
 
     found: dict[str, Any] = {}
     for stimulus in STIMULI.values():
@@ -30,22 +29,26 @@ def _stimuli() -> dict[str, Any]:
             swept = f"{p.sweep[0]:g} to {p.sweep[1]:g}" if p.measurable else "-"
             period = "-" if p.period is None else f"{p.period:g}"
             rows.append([p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning])
-        lines = [
-            [
-                f"{line.frequency:g}",
-                *(f"{low:.2f}-{high:.2f}" for low, high in (line.michelson, line.rms, line.share)),
-            ]
-            for line in contrast_table(stimulus)
-        ]
-        found[stimulus.name] = {
-            "summary": stimulus.summary,
-            "dimensions": [p.name for p in stimulus.parameters if p.measurable],
-            "parameters": rows,
-            "contrast": lines,
-            "contrast_size": list(SIZE),
-            "contrast_low": LOW,
-        }
+        dimensions = [p.name for p in stimulus.parameters if p.measurable]
+        found[stimulus.name] = {"summary": stimulus.summary, "dimensions": dimensions, "parameters": rows}
     return found
+
+
+def contrast(stimulus: str) -> dict[str, Any]:
+    """Rows of contrast as rendered, none for a stimulus without; at which size, and what is low."""
+    found: dict[str, Any] = kept(f"contrast-{stimulus}", lambda: _contrast(stimulus))
+    return found
+
+
+def _contrast(stimulus: str) -> dict[str, Any]:
+    from psychophys.stimuli import get_stimulus
+    from psychophys.stimuli.contrast import LOW, SIZE, contrast_table
+
+    rows = []
+    for line in contrast_table(get_stimulus(stimulus)):
+        ends = (f"{low:.2f}-{high:.2f}" for low, high in (line.michelson, line.rms, line.share))
+        rows.append([f"{line.frequency:g}", *ends])
+    return {"rows": rows, "size": list(SIZE), "low": LOW}
 
 
 def noises() -> list[str]:

@@ -106,6 +106,7 @@ def _print_stimuli() -> None:
 
 
 def _print_parameters(name: str) -> None:
+    from psychophys.cli.catalogue import contrast
     from psychophys.cli.catalogue import stimuli as every
     from psychophys.cli.screen import plain_table, print_table, wide_console
 
@@ -119,19 +120,19 @@ def _print_parameters(name: str) -> None:
     for row in about["parameters"]:
         table.add_row(*row)
     print_table(wide_console(), table)
-    if about["contrast"]:
-        _print_contrast(about)
+    if (rendered := contrast(name))["rows"]:
+        _print_contrast(rendered)
 
 
 def _print_contrast(about: dict[str, Any]) -> None:
     from psychophys.cli.screen import plain_table, print_table, say, wide_console
 
-    height, width = about["contrast_size"]
+    height, width = about["size"]
     table = plain_table(f"contrast as rendered at {height} x {width} pixels, lowest to highest")
-    share = f"Michelson / contrast at {about['contrast_low']:g}"
+    share = f"Michelson / contrast at {about['low']:g}"
     for heading in ("cycles/image", "Michelson at 1", "r.m.s. at 1", share):
         table.add_column(heading, justify="right", no_wrap=True)
-    for line in about["contrast"]:
+    for line in about["rows"]:
         table.add_row(*line)
     console = wide_console()
     say(console, "")

@@ -84,7 +84,7 @@ VALUES = {
     "check model": f"toy_net toy_dead test_vit local-dir:hollow | '' toy_nte toy_* local-dir: {JUNK}",
     "models pattern": f"* toy_* resnet*.a1* '' test_[rv]* | [ none* *.*.* {JUNK}",
     "stimuli name": f"gabor noise patch-lch gabor-benjamin2022 | '' gabr {JUNK}",
-    "explain word": f"threshold RATIO threshold_low J q r | '' thrshold {JUNK}",
+    "explain word": f"threshold RATIO threshold_low J q r | '' ratio_lst {JUNK}",
     "show path": "toy.parquet steps.parquet dead.parquet swept | '' . text.parquet zero.parquet other.parquet"
     f" bare.parquet empty.parquet folder.parquet pipe.parquet missing.parquet names.txt/x broken {JUNK}",
     "statistics images": "photo.png photo.png shots shots . names.txt folder.parquet | missing.png"

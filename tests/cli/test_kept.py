@@ -18,6 +18,7 @@ from psychophys.cli.kept import fingerprint
 
 MADE: dict[str, Callable[[], Any]] = {
     "stimuli": catalogue._stimuli,
+    "contrast-gabor": lambda: catalogue._contrast("gabor"),
     "noises": catalogue._noises,
     "priors": catalogue._priors,
     "models": catalogue._models,
