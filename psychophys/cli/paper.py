@@ -77,7 +77,7 @@ def _models(panel: Panel, given: list[str] | None) -> tuple[str, ...]:
             raise UsageError(f"panel {panel.name} trains its own networks", "Leave out --model.")
         return tuple(given)
     known = panel_models()
-    here = tuple(model for model in panel.models if _is_here(model, known["repositories"][model]))
+    here = tuple(model for model in panel.models if _is_here(model, known["repositories"].get(model)))
     return here or (known["default"],)
 
 
