@@ -10,6 +10,7 @@ import traceback
 import warnings
 
 from psychophys.base.errors import PsychophysError
+from psychophys.cli.waiting import waiting
 
 INTERRUPTED = 130
 INTERRUPTION = (
@@ -31,7 +32,8 @@ def main() -> None:
     # Imports make millions of objects and no garbage: looking for it takes a third of their time.
     gc.disable()
     try:
-        code = _run(arguments, debug)
+        with waiting(arguments):
+            code = _run(arguments, debug)
     finally:
         gc.enable()
     sys.exit(code)
@@ -47,11 +49,15 @@ def _run(arguments: list[str], debug: bool) -> int:
         code = code if isinstance(code, int) else 0
         if code == INTERRUPTED:
             print(INTERRUPTION, file=sys.stderr)
+        sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader of a pipe has enough: leave quietly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _leave()
+    except SystemExit as end:
+        # The parser and the tables end like this where the reader of a pipe has enough.
+        if isinstance(end.__context__, BrokenPipeError):
+            return _leave()
+        raise
     except (KeyboardInterrupt, typer.Abort):
         print(INTERRUPTION, file=sys.stderr)
         return INTERRUPTED
@@ -61,6 +67,17 @@ def _run(arguments: list[str], debug: bool) -> int:
         line, code = _explain(error)
         print(f"error: {line}", file=sys.stderr)
         return code
+
+
+def _leave() -> int:
+    """The reader of a pipe has enough: leave quietly, with what is still to be written going nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    return 0
 
 
 def _explain(error: Exception) -> tuple[str, int]:

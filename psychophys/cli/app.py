@@ -6,13 +6,15 @@ Nothing heavy is imported here or at the top of such a file, only inside its fun
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from psychophys.cli.check import check
 from psychophys.cli.compare import compare
+from psychophys.cli.explain import explain
 from psychophys.cli.fisher import fisher
+from psychophys.cli.groups import GroupedCommand
 from psychophys.cli.learn import learn
 from psychophys.cli.lists import layers, models, noises, priors, stimuli
 from psychophys.cli.measure import measure
@@ -48,11 +50,14 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     stimuli: ("guides/measuring",),
     noises: ("guides/noise",),
     priors: ("studies/efficient-coding",),
+    explain: ("reference/columns", "reference/indices"),
 }
 """Every command and its pages of the documentation, in the order of ``psychophys --help``."""
 
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
-    add_completion=False,
+    context_settings=CONTEXT,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -72,7 +77,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -84,4 +89,4 @@ def documentation(pages: tuple[str, ...]) -> str:
 
 
 for _command, _pages in COMMANDS.items():
-    app.command(epilog=documentation(_pages))(_command)
+    app.command(cls=GroupedCommand, context_settings=CONTEXT, epilog=documentation(_pages))(_command)

@@ -38,7 +38,7 @@ def check(
       psychophys check mine --import mine.py --layers all
       psychophys check resnet18 --checkpoint run/last.pth
     """
-    from psychophys.cli.display import say, wide_console
+    from psychophys.cli.screen import print_table, say, wide_console
     from psychophys.cli.tables.contracts import contract_table
     from psychophys.observers.devices import pick_device
     from psychophys.observers.imports import import_modules
@@ -58,7 +58,7 @@ def check(
     words = [part for pattern in layers or ["default"] for part in pattern.split(",") if part]
     contract = observer.check(words)
     console = wide_console()
-    console.print(contract_table(contract))
+    print_table(console, contract_table(contract))
     say(console, *contract.conclusions())
     if not contract.kept:
         raise MeasurementError(f"{model} does not keep its contract", "Leave out the layers named above.")

@@ -9,7 +9,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import Force, PixelsPerDegree, ResultsPath
+from psychophys.cli.options import Force, PixelsPerDegree, Quiet, ResultsPath
 
 
 def compare(
@@ -40,7 +40,7 @@ def compare(
     ] = None,
     force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no summary.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare sensitivities with how common each value is in natural images: the efficient-coding test.
 
@@ -53,9 +53,9 @@ def compare(
     """
     from rich.console import Console
 
-    from psychophys.cli.display import say
     from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
     from psychophys.cli.outputs import Sink
+    from psychophys.cli.screen import say
     from psychophys.cli.tables.comparisons import print_comparison
     from psychophys.comparison import compare as coding
     from psychophys.comparison.priors import load_prior

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.results.fisher_matrices import FisherResults
 from psychophys.results.notes import notes
 from psychophys.results.ranking import RANKINGS, Ranking, rank
@@ -45,38 +46,6 @@ def curve(values: list[float], blocks: str = BLOCKS) -> str:
     parts = np.array_split(numbers, min(len(numbers), CURVE_WIDTH))
     heights = [float(part.mean()) / top for part in parts]
     return "".join(blocks[min(int(h * len(blocks)), len(blocks) - 1)] for h in heights)
-
-
-def wide_console() -> Console:
-    """Standard output; in a pipe or a file no line is cut."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
-def plain_table(title: str | None = None, padding: tuple[int, ...] = (0, 1)) -> Table:
-    """A table without lines."""
-    style: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold", "padding": padding}
-    return Table(title=title, title_justify="left", **style)
-
-
-def print_table(console: Console, table: Table) -> None:
-    """Print a table whose cells are whole: one that is too wide runs over the edge, and is not cut."""
-    needed = sum(
-        max(cell_len(str(cell)) for cell in (column.header, *column.cells))
-        if column.no_wrap
-        else column.min_width or 1
-        for column in table.columns
-    )
-    usual, needed = console.width, needed + sum(table.padding[1::2]) * len(table.columns)
-    console.width = max(usual, needed)
-    console.print(table)
-    console.width = usual
-
-
-def say(console: Console, *lines: str) -> None:
-    """Plain lines, which the terminal wraps, not rich: a path that is copied stays whole."""
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 MANY_RUNS = 6
@@ -115,7 +84,9 @@ def _summary_table(
     kept = rows["retained_information"].notna().any()
     if kept:
         table.add_column("kept", justify="right", no_wrap=True)
-    table.add_column(f"sensitivity at {ends}", no_wrap=True)
+    # The curve may be left out on a narrow terminal, why there is none may not.
+    curves_alone = bool((rows["status"] == "ok").all())
+    table.add_column(f"sensitivity at {ends}", no_wrap=True, overflow="crop" if curves_alone else "ellipsis")
     names = ("cardinal_threshold", "oblique_threshold", "cardinal_oblique_ratio")
     other = ("best_value", "worst_value", "best_worst_ratio")
     for row in rows.to_dict("records"):
@@ -184,9 +155,16 @@ def print_skipped(console: Console, results: Results | FisherResults) -> None:
     say(console, *notes(results.runs))
 
 
+EVERY_S = 30.0
+"""Between two lines of progress where there is no terminal."""
+
+
 @contextmanager
 def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterator[Update]:
-    """A bar with the time that remains, on a terminal only."""
+    """A bar with the time that remains; a line every 30 s where there is no terminal."""
+    if not quiet and not console.is_terminal:
+        yield progress_lines(console, unit)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -194,8 +172,7 @@ def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterato
         TextColumn(unit),
         TimeRemainingColumn(),
     )
-    disabled = quiet or not console.is_terminal
-    with Progress(*columns, console=console, disable=disabled, transient=True) as bar:
+    with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
         tasks: dict[str, int] = {}
 
         def update(label: str, done: int, total: int) -> None:
@@ -204,3 +181,25 @@ def progress_bar(console: Console, quiet: bool, unit: str = "images") -> Iterato
             bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
 
         yield update
+
+
+def progress_lines(
+    console: Console, unit: str, every_s: float = EVERY_S, clock: Callable[[], float] = time.monotonic
+) -> Update:
+    """What prints how far it is, at most every so many seconds; what is done sooner prints nothing."""
+    began: dict[str, tuple[float, int]] = {}
+    last = clock()
+
+    def update(label: str, done: int, total: int) -> None:
+        nonlocal last
+        now = clock()
+        start, before = began.setdefault(label, (now, done))
+        if now - last < every_s:
+            return
+        last = now
+        left = ""
+        if done > before:
+            left = f", about {(now - start) / (done - before) * (total - done):.0f} s left"
+        say(console, f"{label}: {done:,} of {total:,} {unit}{left}")
+
+    return update

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.cli.options import Exclude, Imports
-
-if TYPE_CHECKING:
-    from psychophys.stimuli.contrast import Line
 
 
 def layers(
@@ -30,29 +26,28 @@ def layers(
     Example:
       psychophys layers resnet18
     """
-    from psychophys.cli.display import plain_table, wide_console
-    from psychophys.observers.imports import import_modules
-    from psychophys.observers.layers import default_modules, list_layers
-    from psychophys.observers.load import load_observer
+    from psychophys.cli.catalogue import layers as layers_untrained
+    from psychophys.cli.catalogue import layers_of
+    from psychophys.cli.screen import plain_table, print_table, wide_console
 
-    import_modules([str(path) for path in imports or []])
-    if checkpoint is not None:
-        weights = "pretrained"
-    observer = load_observer(model, weights=weights, checkpoint=checkpoint)
-    defaults = set(default_modules(observer.model))
-    selection = list_layers(observer)
+    if imports or checkpoint is not None or weights != "random":
+        from psychophys.observers.imports import import_modules
+
+        import_modules([str(path) for path in imports or []])
+        weights = "pretrained" if checkpoint is not None else weights
+        found = layers_of(model, weights=weights, checkpoint=checkpoint)
+    else:
+        found = layers_untrained(model)
     table = plain_table()
     for heading in ("", "layer", "type", "output"):
         table.add_column(heading, no_wrap=True)
     table.add_column("units", justify="right", no_wrap=True)
-    for layer in selection.layers:
-        shape = " x ".join(str(size) for size in layer.shape)
-        mark = "*" if layer.name.partition("@")[0] in defaults else ""
-        table.add_row(mark, layer.name, layer.kind, shape, f"{layer.n_features:,}")
-    wide_console().print(table)
-    for sentence in observer.adapted:
+    for row in found["rows"]:
+        table.add_row(*row)
+    print_table(wide_console(), table)
+    for sentence in found["adapted"]:
         print(f"adapted: {sentence}", file=sys.stderr)
-    for name, why in selection.skipped.items():
+    for name, why in found["skipped"].items():
         print(f"not a layer: {name}: {why}", file=sys.stderr)
 
 
@@ -69,15 +64,13 @@ def models(
     Example:
       psychophys models 'resnet*' --pretrained --exclude '*_clip*'
     """
-    import timm
+    from psychophys.cli.catalogue import models as find
 
-    from psychophys.observers.names import is_embedded
-
-    names = timm.list_models(pattern, pretrained=pretrained, exclude_filters=exclude or [])
-    if not names:
-        raise unknown("model", pattern, timm.list_models(), "A filter may hold * and ?, as in 'resnet*'.")
-    for name in names:
-        print(f"{name}  (embedded)" if is_embedded(name) else name)
+    chosen, names, embedded = find(pattern, pretrained=pretrained, exclude=exclude or [])
+    if not chosen:
+        raise unknown("model", pattern, names, "A filter may hold * and ?, as in 'resnet*'.")
+    for name in chosen:
+        print(f"{name}  (embedded)" if name in embedded else name)
 
 
 def stimuli(
@@ -101,51 +94,49 @@ def stimuli(
 
 
 def _print_stimuli() -> None:
-    from psychophys.cli.display import plain_table, wide_console
-    from psychophys.stimuli import STIMULI
+    from psychophys.cli.catalogue import stimuli as every
+    from psychophys.cli.screen import plain_table, print_table, wide_console
 
     table = plain_table()
     for heading in ("stimulus", "dimensions", "what it is"):
         table.add_column(heading, no_wrap=heading == "stimulus", overflow="fold")
-    for stimulus in STIMULI.values():
-        dimensions = ", ".join(p.name for p in stimulus.parameters if p.measurable)
-        table.add_row(stimulus.name, dimensions, stimulus.summary)
-    wide_console().print(table)
+    for name, about in every().items():
+        table.add_row(name, ", ".join(about["dimensions"]), about["summary"])
+    print_table(wide_console(), table)
 
 
 def _print_parameters(name: str) -> None:
-    from psychophys.cli.display import plain_table, wide_console
-    from psychophys.stimuli import get_stimulus
-    from psychophys.stimuli.contrast import contrast_table
+    from psychophys.cli.catalogue import contrast
+    from psychophys.cli.catalogue import stimuli as every
+    from psychophys.cli.screen import plain_table, print_table, wide_console
 
-    stimulus = get_stimulus(name)
-    print(f"{stimulus.name}: {stimulus.summary}")
+    if name not in (known := every()):
+        raise unknown("stimulus", name, known, "See `psychophys stimuli`.")
+    about = known[name]
+    print(f"{name}: {about['summary']}")
     table = plain_table()
     for heading in ("parameter", "unit", "default", "possible", "measured", "period", "meaning"):
         table.add_column(heading, no_wrap=heading != "meaning")
-    for p in stimulus.parameters:
-        count = stimulus.nuisance.get(p.name)
-        default = f"{p.default:.4g}" if count is None else f"{count} values"
-        swept = f"{p.sweep[0]:g} to {p.sweep[1]:g}" if p.measurable else "-"
-        period = "-" if p.period is None else f"{p.period:g}"
-        table.add_row(p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning)
-    wide_console().print(table)
-    if lines := contrast_table(stimulus):
-        _print_contrast(lines)
+    for row in about["parameters"]:
+        table.add_row(*row)
+    print_table(wide_console(), table)
+    if (rendered := contrast(name))["rows"]:
+        _print_contrast(rendered)
 
 
-def _print_contrast(lines: Sequence[Line]) -> None:
-    from psychophys.cli.display import plain_table, wide_console
-    from psychophys.stimuli.contrast import LOW, SIZE
+def _print_contrast(about: dict[str, Any]) -> None:
+    from psychophys.cli.screen import plain_table, print_table, say, wide_console
 
-    table = plain_table(f"contrast as rendered at {SIZE[0]} x {SIZE[1]} pixels, lowest to highest")
-    headings = ("cycles/image", "Michelson at 1", "r.m.s. at 1", f"Michelson / contrast at {LOW:g}")
-    for heading in headings:
+    height, width = about["size"]
+    table = plain_table(f"contrast as rendered at {height} x {width} pixels, lowest to highest")
+    share = f"Michelson / contrast at {about['low']:g}"
+    for heading in ("cycles/image", "Michelson at 1", "r.m.s. at 1", share):
         table.add_column(heading, justify="right", no_wrap=True)
-    for line in lines:
-        ends = (f"{low:.2f}-{high:.2f}" for low, high in (line.michelson, line.rms, line.share))
-        table.add_row(f"{line.frequency:g}", *ends)
-    wide_console().print("", table, sep="\n")
+    for line in about["rows"]:
+        table.add_row(*line)
+    console = wide_console()
+    say(console, "")
+    print_table(console, table)
 
 
 def _save_sheet(name: str, path: Path) -> None:
@@ -168,22 +159,10 @@ def noises() -> None:
     Example:
       psychophys noises
     """
-    from psychophys.cli.display import wide_console
-    from psychophys.noise.information import DIFFERENTIAL
-    from psychophys.noise.models import NOISE
+    from psychophys.cli.catalogue import noises as every
+    from psychophys.cli.screen import say, wide_console
 
-    lines = []
-    for noise in NOISE.values():
-        lines += [
-            f"{noise.name}: {noise.formula}",
-            f"  level: {noise.level_unit} (default {noise.level:g})",
-            *(f"  {o.name}: {o.meaning}, in {o.unit} (default {o.default:g})" for o in noise.options),
-            f"  source: {noise.source}",
-        ]
-    lines += [f"all: {DIFFERENTIAL.name}: {DIFFERENTIAL.meaning}, in {DIFFERENTIAL.unit} (default 0)"]
-    console = wide_console()
-    for line in lines:
-        console.print(line, highlight=False, markup=False)
+    say(wide_console(), *every())
 
 
 def priors() -> None:
@@ -193,21 +172,21 @@ def priors() -> None:
     Example:
       psychophys priors
     """
-    from psychophys.cli.display import plain_table, wide_console
-    from psychophys.comparison.priors import list_priors
-    from psychophys.comparison.references import REFERENCES
+    from psychophys.cli.catalogue import priors as every
+    from psychophys.cli.screen import plain_table, print_table, say, wide_console
 
+    found = every()
     kinds = plain_table()
     for heading in ("prior", "statistics", "what it is"):
         kinds.add_column(heading, no_wrap=heading == "prior", overflow="fold")
-    for prior in list_priors():
-        kinds.add_row(prior.name, ", ".join(prior.statistics), prior.meta["summary"])
+    for row in found["priors"]:
+        kinds.add_row(*row)
     references = plain_table("human references (compare --human)")
     for heading in ("name", "dimension", "unit", "valid range", "citation"):
         references.add_column(heading, no_wrap=heading == "name", overflow="fold")
-    for one in REFERENCES.values():
-        low, high = one.valid
-        valid = f"{low:g} to {high:g} {one.axis_unit}"
-        unit = one.unit if one.kind == "absolute" else "shape only"
-        references.add_row(one.name, one.dimension, unit, valid, f"{one.citation}, doi:{one.doi}")
-    wide_console().print(kinds, "", references, sep="\n")
+    for row in found["references"]:
+        references.add_row(*row)
+    console = wide_console()
+    print_table(console, kinds)
+    say(console, "")
+    print_table(console, references)

@@ -22,6 +22,11 @@ def _offered() -> list[importlib.metadata.EntryPoint]:
     return [point for package in importlib.metadata.distributions() for point in package.entry_points]
 
 
+def has_plugins() -> bool:
+    """Whether an installed package offers something of its own."""
+    return any(point.group.startswith("psychophys.") for point in _offered())
+
+
 def made(kind: str, folder: str, group: str | None = None) -> list[str]:
     """The name of every ``kind("name", ...)`` in a folder, and what installed packages add to it.
 

@@ -46,8 +46,10 @@ FileFormat = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Replace what is in the output, though it is something else.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+Device = Annotated[str, typer.Option(envvar="PSYCHOPHYS_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", envvar="PSYCHOPHYS_QUIET", help="No progress and no summary.")
+]
 Imports = Annotated[
     list[Path] | None,
     typer.Option("--import", help="Python file or module that registers models of your own with timm."),
@@ -200,7 +202,10 @@ def _options(
         typer.Option("--seed-noise", help="Random numbers of the network, the same for every image."),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images in a forward pass; halved where memory ends.")
+        int | None,
+        typer.Option(
+            envvar="PSYCHOPHYS_BATCH_SIZE", help="Images in a forward pass; halved where memory ends."
+        ),
     ] = None,
     imports: Imports = None,
     quiet: Quiet = False,

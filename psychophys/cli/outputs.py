@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from rich.console import Console
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.cli.display import say
+from psychophys.cli.screen import say
 from psychophys.results.replacing import Found, check_replacing
 from psychophys.results.tables import FORMATS, check_output
 from psychophys.results.thresholds import read

@@ -44,10 +44,11 @@ def paper(
       psychophys paper fig6 -o paper
       psychophys paper fig2 --model resnet18 --dry-run
     """
-    from psychophys.observers.names import Job
+    if model:
+        from psychophys.observers.names import Job
 
-    for name in model or []:
-        Job(name)  # What is not known is refused before anything is made.
+        for name in model:
+            Job(name)  # What is not known is refused before anything is made.
     if not panels:
         _list()
         return
@@ -69,15 +70,26 @@ def _list() -> None:
 
 def _models(panel: Panel, given: list[str] | None) -> tuple[str, ...]:
     """Those that are asked for, or the paper's whose weights are here, or the one that comes along."""
-    from psychophys.observers import hub
-    from psychophys.observers.names import DEFAULT_MODEL
+    from psychophys.cli.catalogue import panel_models
 
     if given:
         if not panel.models:
             raise UsageError(f"panel {panel.name} trains its own networks", "Leave out --model.")
         return tuple(given)
-    here = tuple(model for model in panel.models if hub.is_here(model))
-    return here or (DEFAULT_MODEL,)
+    known = panel_models()
+    here = tuple(model for model in panel.models if _is_here(model, known["repositories"].get(model)))
+    return here or (known["default"],)
+
+
+def _is_here(model: str, repository: str | None) -> bool:
+    """Whether its weights need no download; of those in a repository it takes no PyTorch to tell."""
+    if repository is not None:
+        from psychophys.observers.hub_cache import is_cached
+
+        return is_cached(repository)
+    from psychophys.observers import hub
+
+    return hub.is_here(model)
 
 
 def _make(panel: Panel, lines: list[str], folder: Path, quiet: bool) -> None:

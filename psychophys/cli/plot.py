@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psychophys.cli.names import FIGURE_FILE
-from psychophys.cli.options import PixelsPerDegree, ResultsPath
+from psychophys.cli.options import PixelsPerDegree, Quiet, ResultsPath
 
 
 def plot(
@@ -18,6 +18,7 @@ def plot(
         bool, typer.Option("--human", help="Draw human thresholds beside, scaled to the layers'.")
     ] = False,
     pixels_per_degree: PixelsPerDegree = None,
+    quiet: Quiet = False,
 ) -> None:
     """Draw thresholds over the dimension, sensitivity by layer and value, and an index over depth.
 
@@ -41,4 +42,5 @@ def plot(
     else:
         figure = plot_thresholds(rows, human=human, pixels_per_degree=pixels)
     save_figure(figure, output)
-    print(f"figure in {output}", file=sys.stderr)
+    if not quiet:
+        print(f"figure in {output}", file=sys.stderr)

@@ -13,11 +13,13 @@ from psychophys.cli.names import RANKINGS, either
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from rich.console import Console
 
     from psychophys.results.thresholds import Results
 
-TABLE, CSV = FORMATS = ("table", "csv")
+TABLE = "table"
+FORMATS = (TABLE, "csv", "json", "jsonl", "parquet")
 
 
 def show(
@@ -30,19 +32,23 @@ def show(
     file_format: Annotated[
         str, typer.Option("--format", help=f"{either(FORMATS)} (of the ranking, for other programs).")
     ] = TABLE,
+    provenance: Annotated[
+        bool,
+        typer.Option("--provenance", help="Print how every run was made, too: settings, versions."),
+    ] = False,
 ) -> None:
-    """Print the summary and the provenance of a file, or the ranking of a sweep.
+    """Print the summary of a file, or the ranking of a sweep.
 
     \b
     Examples:
       psychophys show results.parquet
+      psychophys show results.parquet --provenance
       psychophys show results/ --sort ratio_last --top 10
       psychophys show results/ --format csv > ranking.csv
     """
-    import sys
-
-    from psychophys.cli.display import print_failures, print_ranking, wide_console
+    from psychophys.cli.display import print_failures, print_ranking
     from psychophys.cli.inputs import read_rows
+    from psychophys.cli.screen import wide_console
     from psychophys.comparison.table import FILE_OF_TEST
     from psychophys.results.ranking import rank
     from psychophys.results.thresholds import MEASURED
@@ -57,20 +63,36 @@ def show(
     if failures and not list(path.glob("*.parquet")):
         print_failures(console, failures)
         return
-    ranked = file_format == CSV or sort is not None or top is not None
-    if path.is_file() and _print_other(console, path, ranked):
+    ranked = file_format != TABLE or sort is not None or top is not None
+    if path.is_file() and _print_other(console, path, ranked, provenance):
         return
     results = read_rows(path)
-    if file_format == CSV:
-        rank(results, sort, top).to_csv(sys.stdout, index=False)
+    if file_format != TABLE:
+        _dump(rank(results, sort, top), file_format)
     elif path.is_dir() or ranked:
         print_ranking(console, results, sort, top)
         print_failures(console, failures)
     else:
         _print_runs(console, results)
+    if provenance and file_format == TABLE:
+        _print_provenance(console, results.runs)
 
 
-def _print_other(console: Console, path: Path, ranked: bool) -> bool:
+def _dump(ranking: pd.DataFrame, file_format: str) -> None:
+    """The ranking on standard output, for other programs."""
+    import sys
+
+    if file_format == "parquet":
+        ranking.to_parquet(sys.stdout.buffer, index=False)
+    elif file_format == "csv":
+        ranking.to_csv(sys.stdout, index=False)
+    else:
+        lines = file_format == "jsonl"
+        text = ranking.to_json(orient="records", lines=lines, double_precision=15)
+        print(text, end="" if lines else "\n")
+
+
+def _print_other(console: Console, path: Path, ranked: bool, provenance: bool) -> bool:
     """Print a file that is of another kind than results, if it is of one; there is no ranking of it."""
     from operator import attrgetter
 
@@ -85,7 +107,11 @@ def _print_other(console: Console, path: Path, ranked: bool) -> bool:
         raise UsageError(
             f"{str(path)!r} is a {kind.called}, which has no ranking", "Leave out --sort, --top and --format."
         )
-    printer(console, attrgetter(kind.reader)(psychophys)(path))
+    found = attrgetter(kind.reader)(psychophys)(path)
+    printer(console, found)
+    if provenance:
+        # What was learned keeps them with its thresholds; a comparison and a prior have none.
+        _print_provenance(console, getattr(getattr(found, "thresholds", found), "runs", {}))
     return True
 
 
@@ -102,8 +128,8 @@ def _printers(path: Path) -> Mapping[str, Any]:
 
     return {
         "learning": print_findings,
-        "fisher": partial(_print_with_provenance, print_matrices),
-        "simulation": partial(_print_with_provenance, print_simulations),
+        "fisher": print_matrices,
+        "simulation": print_simulations,
         "comparison": print_comparison,
         "ratios": print_ratios,
         "prior": partial(print_prior, file=str(path)),
@@ -112,25 +138,21 @@ def _printers(path: Path) -> Mapping[str, Any]:
 
 
 def _print_runs(console: Console, results: Results) -> None:
-    """Summary, and provenance of every run."""
+    """What `measure` printed."""
     from psychophys.cli.display import print_skipped, print_summary
 
     print_summary(console, results)
     print_skipped(console, results)
-    _print_provenance(console, results.runs)
-
-
-def _print_with_provenance(printer: Any, console: Console, table: Any) -> None:
-    """What a command prints of its table, and provenance of every run."""
-    printer(console, table)
-    _print_provenance(console, table.runs)
 
 
 def _print_provenance(console: Console, runs: Mapping[str, Any]) -> None:
+    """How every run was made."""
     import json
 
-    from psychophys.cli.display import say
+    from psychophys.cli.screen import say
 
+    if not runs:
+        say(console, "", "this file keeps no runs")
     for identifier, record in runs.items():
         say(console, "", f"run {identifier}")
         for key, value in record.items():

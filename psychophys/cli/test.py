@@ -145,7 +145,7 @@ def _finish(found: CodingTest, sink: Sink, density: Density, verdict: Path) -> N
 
 
 def _show(console: Console, found: CodingTest, folder: Path) -> None:
-    from psychophys.cli.display import say
+    from psychophys.cli.screen import say
     from psychophys.cli.tables.comparisons import print_comparison
 
     print_comparison(console, found.comparison)

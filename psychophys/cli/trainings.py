@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from psychophys.base.errors import UsageError
-from psychophys.cli.display import say
 from psychophys.cli.outputs import Sink
+from psychophys.cli.screen import say
 from psychophys.learning.modes import Modes
 from psychophys.learning.training import Learned, Training, make_folder, only_trainings, read_learned
 from psychophys.results.replacing import check_replacing

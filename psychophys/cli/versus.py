@@ -41,9 +41,9 @@ def versus(
 
     from rich.console import Console
 
-    from psychophys.cli.display import say
     from psychophys.cli.inputs import read_rows
     from psychophys.cli.outputs import Sink
+    from psychophys.cli.screen import say
     from psychophys.cli.tables.ratios import print_ratios
     from psychophys.comparison.ratio_table import Ratios
     from psychophys.comparison.ratios import threshold_ratios

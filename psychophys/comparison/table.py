@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from psychophys.base.errors import UsageError
 from psychophys.results.kinds import KINDS, Kind
+from psychophys.results.notebook import as_html
 from psychophys.results.tables import MOST_NAMED, dump_table, opened, write_table
 
 _ABOUT = (
@@ -59,6 +60,10 @@ class Comparison:
         beside = "reference" if "reference" in self.frame else "prior"
         named = (", ".join(map(str, self.frame[name].unique()[:MOST_NAMED])) for name in ("model", beside))
         return " with ".join(named)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return as_html(self.frame, self.summary)
 
     def made_again(self, runs: Collection[str], settings: Mapping[str, Any]) -> bool:
         """Whether a comparison of these runs, with these settings, has all that is in this one."""

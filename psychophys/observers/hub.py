@@ -22,17 +22,15 @@ from huggingface_hub import (
     get_hf_file_metadata,
     hf_hub_download,
     hf_hub_url,
-    try_to_load_from_cache,
 )
 from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from psychophys.observers.hub_cache import WEIGHT_FILES, is_cached, split_revision
 from psychophys.observers.learned import is_learned
 from psychophys.observers.names import has_pretrained, is_embedded, is_source
 
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-"""In the order in which timm looks for them."""
 _CLAIM = ".fetched-by-psychophys"
 """In the folder of a repository: who brought it into the cache."""
 
@@ -63,17 +61,9 @@ def is_here(model: str) -> bool:
     return bool(address) and Path(torch.hub.get_dir(), "checkpoints", address).is_file()
 
 
-def is_cached(name: str) -> bool:
-    """Whether the weights of a repository are in the cache, in the revision that is asked for."""
-    repo, revision = _split(name)
-    return any(
-        isinstance(try_to_load_from_cache(repo, file, revision=revision), str) for file in _WEIGHT_FILES
-    )
-
-
 def all_revisions(name: str) -> str:
     """A repository without its revision: the cache keeps all of them in one folder."""
-    return _split(name)[0]
+    return split_revision(name)[0]
 
 
 def remote_bytes(name: str) -> int:
@@ -84,8 +74,8 @@ def remote_bytes(name: str) -> int:
     Exception
         Whatever the hub's client raises, such as for a repository that is not there.
     """
-    repo, revision = _split(name)
-    for file in _WEIGHT_FILES:
+    repo, revision = split_revision(name)
+    for file in WEIGHT_FILES:
         with suppress(EntryNotFoundError):
             return get_hf_file_metadata(hf_hub_url(repo, file, revision=revision)).size or 0
     return 0
@@ -100,10 +90,10 @@ def fetch(name: str) -> None:
         Whatever the hub's client raises.
     """
     disable_progress_bars()
-    repo, revision = _split(name)
+    repo, revision = split_revision(name)
     with suppress(EntryNotFoundError):
         hf_hub_download(repo, "config.json", revision=revision)
-    for file in _WEIGHT_FILES:
+    for file in WEIGHT_FILES:
         with suppress(EntryNotFoundError):
             hf_hub_download(repo, file, revision=revision)
             return
@@ -158,13 +148,8 @@ def remove(name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _split(name: str) -> tuple[str, str | None]:
-    repo, _, revision = name.partition("@")
-    return repo, revision or None
-
-
 def _folder(name: str) -> Path:
-    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=_split(name)[0], repo_type="model"))
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=split_revision(name)[0], repo_type="model"))
 
 
 def _owner(folder: Path) -> str | None:

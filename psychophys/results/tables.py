@@ -8,16 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from psychophys.base.errors import MeasurementError, PsychophysError, UsageError
+from psychophys.base.errors import MeasurementError, PsychophysError, UsageError, unknown
 from psychophys.base.files import locked, write_atomically
 from psychophys.results.kinds import UNREADABLE, Kind, refusal
+from psychophys.results.notebook import as_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +91,10 @@ class Table:
         """The table as a data frame."""
         frame: pd.DataFrame = self.table.to_pandas()
         return frame
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return as_html(self.to_pandas(), f"{self.kind.called}: {len(self):,} rows")
 
     def write(self, path: str | Path, file_format: str | None = None) -> None:
         """Write atomically: see :func:`write_table`."""
@@ -173,6 +178,28 @@ class RunTable(Table):
         named = ", ".join(map(str, models[:MOST_NAMED]))
         more = f" and {len(models) - MOST_NAMED} more" if len(models) > MOST_NAMED else ""
         return f"{len(self):,} rows of {named or 'nothing'}{more}"
+
+    def __getitem__(self, name: str) -> Self:
+        """The rows of a layer, or of a model, with the provenance of their runs.
+
+        Raises
+        ------
+        UsageError
+            For a name of neither.
+        """
+        known: dict[str, str] = {}
+        for column in ("model", "layer"):
+            if column in self.schema.names:
+                known |= dict.fromkeys(self.table.column(column).unique().to_pylist(), column)
+        if name not in known:
+            raise unknown("layer or model", str(name), known)
+        part = self.table.filter(pc.equal(self.table.column(known[name]), name))
+        held = part.column(self.identifier).unique().to_pylist()
+        return type(self)(part, {run: self.runs[run] for run in held})
+
+    def __iter__(self) -> NoReturn:
+        """Rows are iterated over in :meth:`to_pandas`."""
+        raise TypeError(f"{type(self).__name__} is not iterated over: use to_pandas()")
 
     @property
     def runs(self) -> dict[str, Any]:

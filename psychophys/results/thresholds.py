@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from psychophys.base.errors import UsageError
 from psychophys.results.kinds import KINDS
+from psychophys.results.notebook import as_dataset
 from psychophys.results.shared_columns import (
     ADDED_COLUMNS,
     ESTIMATOR_COLUMN,
@@ -56,6 +57,8 @@ COLUMNS = (
     ),
 )
 
+ARRAYS = ("fisher_information", "sensitivity", "threshold", "threshold_low", "threshold_high")
+"""Columns of :meth:`Results.to_xarray`."""
 MEASURED = "measured"
 """Folder of the results in that of `psychophys test`."""
 
@@ -75,6 +78,19 @@ class Results(RunTable):
     kind = KINDS["results"]
     version = 4
     older: ClassVar[Mapping[int, tuple[str, ...]]] = {3: ADDED_COLUMNS}
+
+    def to_xarray(self) -> Any:
+        """Sensitivities and thresholds by layer and value, as an ``xarray.Dataset`` with units.
+
+        Of several runs, by ``run_id`` as well; layers are in the order of the forward pass.
+
+        Raises
+        ------
+        UsageError
+            Where xarray is not installed, or several stimuli or dimensions are in the table.
+        """
+        units = {column.name: column.unit for column in self.columns if column.name in ARRAYS}
+        return as_dataset(self.to_pandas(), units)
 
 
 def concat(parts: Iterable[Results]) -> Results:

@@ -18,6 +18,7 @@ from huggingface_hub import constants
 
 from psychophys.base.errors import UsageError
 from psychophys.observers import hub
+from psychophys.observers.hub_cache import is_cached
 from psychophys.sweeps.tasks import Task
 
 MOST_DOWNLOADS = 4
@@ -126,7 +127,7 @@ class Fetcher:
     def _reserve(self, name: str, size: int) -> bool:
         """Wait for room; false where it is not to be fetched: it is here, or its own task fetches it."""
         with self._changed:
-            while not self._closed and name not in self._begun and not hub.is_cached(name):
+            while not self._closed and name not in self._begun and not is_cached(name):
                 if self._waiting[0] == name and self._make_room(size):
                     self._waiting.remove(name)
                     self._fetching[name] = size

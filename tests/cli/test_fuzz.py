@@ -84,6 +84,7 @@ VALUES = {
     "check model": f"toy_net toy_dead test_vit local-dir:hollow | '' toy_nte toy_* local-dir: {JUNK}",
     "models pattern": f"* toy_* resnet*.a1* '' test_[rv]* | [ none* *.*.* {JUNK}",
     "stimuli name": f"gabor noise patch-lch gabor-benjamin2022 | '' gabr {JUNK}",
+    "explain word": f"threshold RATIO threshold_low J q r | '' ratio_lst {JUNK}",
     "show path": "toy.parquet steps.parquet dead.parquet swept | '' . text.parquet zero.parquet other.parquet"
     f" bare.parquet empty.parquet folder.parquet pipe.parquet missing.parquet names.txt/x broken {JUNK}",
     "statistics images": "photo.png photo.png shots shots . names.txt folder.parquet | missing.png"
@@ -170,6 +171,7 @@ VALUES = {
         (
             "--quiet",
             "--quick",
+            "--provenance",
             "--append",
             "--force",
             "--human",
@@ -185,7 +187,7 @@ VALUES = {
     "measure --output": "out.parquet out.csv out.jsonl - toy.parquet empty.parquet text.parquet \u00fc.csv"
     " FULL | '' . folder.parquet no/x.parquet names.txt/x.csv pipe.parquet LONG.csv xFULL",
     "measure --format": f"csv jsonl parquet | '' CSV {JUNK}",
-    "show --format": f"table csv | '' jsonl {JUNK}",
+    "show --format": f"table csv json jsonl parquet | '' CSV {JUNK}",
     "fisher models": "toy_net toy_net toy_dead toy_endless test_resnet hf-hub:no/such"
     f" | '' toy_nte toy_* {JUNK}",
     "--dimensions": "orientation,frequency x,y y,x,size ' phase , contrast' hue,value rotation,blur"
@@ -263,6 +265,7 @@ EXAMPLES |= {
     "statistics": 20,
     "compare": 20,
     "priors": 2,
+    "explain": 10,
     "fisher": 25,
     "noises": 2,
     "simulate": 30,
@@ -290,11 +293,12 @@ WITH_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else nam
 FIRST = {
     **dict.fromkeys(("show", "compare", "plot", "report", "versus", "spec"), "toy.parquet"),
     "stimuli": "gabor",
+    "explain": "ratio",
     "statistics": "photo.png",
     "learn": "linear",
     "paper": "fig2",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises")
+ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises", "explain")
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
 GROUP = get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
@@ -333,10 +337,8 @@ def command_lines(draw: st.DrawFn, command: str) -> tuple[list[str], bool]:
         return [], False
     least = 0 if draw(st.integers(0, 9)) == 9 and command != "measure" else 1
     words = [value(argument) for _ in range(draw(st.integers(least, 2 if argument.nargs == -1 else 1)))]
-    some = (
-        st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name) if options else st.just([])
-    )
-    for option in draw(some):
+    drawn = st.sampled_from(options) if options else st.nothing()
+    for option in draw(st.lists(drawn, max_size=6, unique_by=lambda p: p.name)):
         for _ in range(draw(st.integers(1, 2)) if option.multiple else 1):
             words += [draw(st.sampled_from(option.opts)), *([] if option.is_flag else [value(option)])]
     return words, wrong

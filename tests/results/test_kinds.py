@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +159,23 @@ def test_only_results_have_a_ranking(folder: Path) -> None:
     done = call_inside("show", "learning.parquet", "--format", "csv", cwd=folder)
     assert done.returncode == 0
     assert b"linear" in done.stdout
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("name", KINDS)
+def test_no_number_is_cut_on_a_terminal(
+    name: str, width: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers(text: str) -> set[str]:
+        return set(re.findall(r"[^\s,]*\d[^\s,]*", re.sub(r"\x1b\[[\d;]*m", "", text)))
+
+    whole = call_inside("show", f"{name}.parquet", cwd=folder).stdout.decode()
+    for variable, value in (("COLUMNS", str(width)), ("FORCE_COLOR", "1"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(variable, value)
+    narrow = call_inside("show", f"{name}.parquet", cwd=folder).stdout.decode()
+    curve = set(re.findall(r"sensitivity at (\S+)", whole))  # Drawn where there is room.
+    assert numbers(whole) - curve <= numbers(narrow)
+    assert "\u2026" not in narrow
 
 
 def test_a_comparison_is_read_as_it_was_made(folder: Path) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import plain_table, print_table, say
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.comparison.references import REFERENCES
 from psychophys.comparison.verdict import conclusions, how_many_pass, kinds_of, shown_runs
 from psychophys.comparison.zoo import DEPTH, over_models, rank_models

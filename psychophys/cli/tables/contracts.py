@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rich.table import Table
 
-from psychophys.cli.display import plain_table
+from psychophys.cli.screen import plain_table
 from psychophys.observers.contract import Contract
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import plain_table, print_table, say
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.learning.experiments import findings
 from psychophys.learning.modes import Modes
 from psychophys.learning.training import Learned
@@ -25,7 +25,7 @@ def print_findings(console: Console, learned: Learned) -> None:
     found = findings(learned)
     seeds = len({one["learning"]["seed"] for one in learned.thresholds.runs.values()})
     title = f"{learned.experiment}, {seeds} {'runs' if seeds > 1 else 'run'}: {found.title}"
-    console.print(_table(title, found))
+    print_table(console, _table(title, found))
     say(console, *found.conclusions)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import plain_table, print_skipped, print_table, say
+from psychophys.cli.display import print_skipped
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.results.fisher_matrices import FisherResults, Stack, cautions, conclusions, stacks
 from psychophys.results.summary import run_name
 from psychophys.results.words import number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from psychophys.cli.display import plain_table, print_table, say
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.comparison.priors import Prior
 from psychophys.results.words import number
 from psychophys.stimuli.photographs import Unusable

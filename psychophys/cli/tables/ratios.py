@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import plain_table, print_table, say
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.comparison.ratio_table import Ratios, times
 from psychophys.results.words import number
 

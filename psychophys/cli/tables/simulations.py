@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.cli.display import plain_table, print_table, say
+from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.results.summary import run_name
 from psychophys.results.words import number
 from psychophys.simulation.table import Simulations, conclusions

@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from psychophys.cli.display import say
+from psychophys.cli.screen import say
 from psychophys.sweeps.engines import Engine
 from psychophys.sweeps.forecast import estimate
 from psychophys.sweeps.sweep import State, Sweep
