@@ -87,7 +87,8 @@ def _measure_one(task: Task, advance: Progress) -> Results:
 
 
 def _show(runs: list[Specification], console: Console, results: Results) -> None:
-    from psychophys.cli.screen import print_skipped, print_summary, say
+    from psychophys.cli.display import print_skipped, print_summary
+    from psychophys.cli.screen import say
     from psychophys.measurement.repeat import other_weights
 
     print_summary(console, results)
