@@ -337,8 +337,9 @@ def command_lines(draw: st.DrawFn, command: str) -> tuple[list[str], bool]:
         return [], False
     least = 0 if draw(st.integers(0, 9)) == 9 and command != "measure" else 1
     words = [value(argument) for _ in range(draw(st.integers(least, 2 if argument.nargs == -1 else 1)))]
-    drawn = st.sampled_from(options) if options else st.nothing()
-    for option in draw(st.lists(drawn, max_size=6, unique_by=lambda p: p.name)):
+    if not options:
+        return words, wrong
+    for option in draw(st.lists(st.sampled_from(options), max_size=6, unique_by=lambda p: p.name)):
         for _ in range(draw(st.integers(1, 2)) if option.multiple else 1):
             words += [draw(st.sampled_from(option.opts)), *([] if option.is_flag else [value(option)])]
     return words, wrong
