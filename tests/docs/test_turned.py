@@ -145,7 +145,7 @@ def test_what_cannot_be_trained_is_one_line(folder: Path, words: list[str], matc
 
 
 def test_photographs_that_are_not_there_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="cannot be read: .*Give a folder with a folder for each class"):
+    with pytest.raises(SystemExit, match=r"cannot be read: .*Give a folder with a folder for each class"):
         train(tmp_path, "none")
 
 
