@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import random
@@ -44,7 +45,7 @@ from psychophys.observers import classics  # noqa: F401 - AlexNet and others joi
 
 STATE, LOG, SETTINGS = "state.pt", "log.csv", "settings.json"
 FREE = ("images", "output", "device", "keep_every")
-"""Options that do not decide the weights."""
+"""Options that do not decide the weights: of the photographs, their names in the folder do."""
 
 
 def options() -> argparse.Namespace:
@@ -88,16 +89,20 @@ def prepared(given: argparse.Namespace, network: nn.Module) -> Callable[[Tensor]
     return prepare
 
 
-def photographs(given: argparse.Namespace) -> tuple[Dataset[Any], Dataset[Any], list[str]]:
-    """To train on and to test on, and the names of the classes."""
+def photographs(given: argparse.Namespace) -> tuple[Subset[Any], Subset[Any]]:
+    """To train on and to test on."""
     wide = cuts.SPACING * given.side
     drawn = RandomResizedCropAndInterpolation(wide, (given.least_area, 1), (1, 1), interpolation="bicubic")
     fixed = [Resize(wide), CenterCrop(wide)]
-    training = ImageFolder(given.images, Compose([drawn, RandomHorizontalFlip(), PILToTensor()]))
-    testing = ImageFolder(given.images, Compose([*fixed, PILToTensor()]))
+    try:
+        training = ImageFolder(given.images, Compose([drawn, RandomHorizontalFlip(), PILToTensor()]))
+        testing = ImageFolder(given.images, Compose([*fixed, PILToTensor()]))
+    except OSError as error:
+        wanted = "Give a folder with a folder for each class."
+        raise SystemExit(f"error: {given.images} cannot be read: {error}. {wanted}") from None
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(given.seed)).tolist()
     count = round(given.held_out * len(order))
-    return Subset(training, order[count:]), Subset(testing, order[:count]), training.classes
+    return Subset(training, order[count:]), Subset(testing, order[:count])
 
 
 def main() -> None:
@@ -107,11 +112,14 @@ def main() -> None:
         if given.device == "cuda":
             given.device = f"cuda:{os.environ['LOCAL_RANK']}"
             torch.cuda.set_device(given.device)
-    training, testing, classes = photographs(given)
+    if not timm.is_model(given.network):
+        raise SystemExit(f"error: timm has no network {given.network}: see `psychophys models`")
+    training, testing = photographs(given)
+    classes = training.dataset.classes
+    _check(given, training)
     torch.manual_seed(given.seed)
     network = timm.create_model(given.network, num_classes=len(classes)).to(given.device)
     network.pretrained_cfg = {**network.pretrained_cfg, "input_size": (3, given.side, given.side)}
-    _check(given)
     train(given, network, training, testing)
     if _rank() == 0:
         labels = {"label_names": classes}
@@ -125,7 +133,7 @@ def train(
     given: argparse.Namespace, network: nn.Module, training: Dataset[Any], testing: Dataset[Any]
 ) -> None:
     """Every epoch that is not yet done; the network ends up with the last weights."""
-    processes = dist.get_world_size() if dist.is_initialized() else 1
+    processes = _processes()
     sampler = DistributedSampler(training, processes, _rank(), seed=given.seed, drop_last=True)
     shared: dict[str, Any] = {
         "batch_size": given.batch_size // processes,
@@ -148,8 +156,10 @@ def train(
         _keep(given, network, 0)
     for epoch in range(first, given.epochs):
         # All that is drawn in an epoch hangs on its number, so that it is the same when begun again.
-        torch.manual_seed(given.seed * 1_000_003 + epoch)
-        random.seed(given.seed * 1_000_003 + epoch)
+        # Processes draw crops of their own.
+        seed = (given.seed * 1_000_003 + epoch) * processes + _rank()
+        torch.manual_seed(seed)
+        random.seed(seed)
         sampler.set_epoch(epoch)
         started = time.perf_counter()
         loss = _epoch(model.train(), optimiser, schedule, _images(loader, prepare))
@@ -193,10 +203,22 @@ def _rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def _check(given: argparse.Namespace) -> None:
-    """Refuse to go on with a training of other settings; write those of a new one."""
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _check(given: argparse.Namespace, training: Subset[Any]) -> None:
+    """Refuse too few photographs, and to go on with other settings; write those of a new training."""
+    processes, count = _processes(), len(training)
+    if not processes <= given.batch_size <= count:
+        raise SystemExit(
+            f"error: a batch of {given.batch_size}, with {count} photographs to train on and {processes} "
+            f"processes. Give --batch-size {processes} to {count}, or more photographs."
+        )
+    files = (Path(path).relative_to(given.images) for path, _ in training.dataset.samples)
+    names = "\n".join(file.as_posix() for file in files)
     wanted = {name: value for name, value in vars(given).items() if name not in FREE}
-    wanted["processes"] = dist.get_world_size() if dist.is_initialized() else 1
+    wanted |= {"processes": processes, "photographs": hashlib.sha256(names.encode()).hexdigest()[:16]}
     path = given.output / SETTINGS
     if path.exists():
         found = json.loads(path.read_text())
@@ -204,7 +226,8 @@ def _check(given: argparse.Namespace) -> None:
             raise SystemExit(f"error: {given.output} is a training with {other}. Give another directory.")
     elif _rank() == 0:
         given.output.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=1))
+        # Whole, as the other processes may be about to read it.
+        write_atomically(path, lambda stream: stream.write(json.dumps(wanted, indent=1).encode()))
 
 
 def _resumed(path: Path, parts: dict[str, Any]) -> int:

@@ -6,8 +6,9 @@ Reads thresholds over orientation or hue of networks of train_turned.py, as writ
 `psychophys measure local-dir:upright-0 local-dir:turned-0 ... -o turned.parquet`. Trainings are paired by
 their seed: the same initial weights, the same crops. `follows` is the correlation over values of
 log S(as they are) - log S(turned) with log p(value) - log p(value - turn), p from `psychophys statistics`:
-what the photographs alone would make. What is the architecture's cancels in the difference. Intervals (95 %)
-are Student's t over pairs.
+what the photographs alone would make. What is the architecture's cancels in the difference. `opposite` is
+the same with p turned by half a round, 90 deg of orientation or 180 of hue: where it is as high, it is not
+told which of the two is followed. Intervals (95 %) are Student's t over pairs.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ import pandas as pd
 import psychophys
 from psychophys.comparison.priors import Density
 from psychophys.comparison.priors.table import statistic_for
+from psychophys.learning import trends
 from psychophys.learning.trends import with_interval
 from psychophys.results.indices import cardinal_oblique_ratio
 
 mpl.use("Agg")
 TURNS = {"orientation": "turn_deg", "hue": "hue_deg"}
-"""By dimension, the option of train_turned.py."""
+"""By statistic of photographs, the option of train_turned.py."""
 
 
 def trainings(models: list[str]) -> pd.DataFrame:
@@ -57,9 +59,9 @@ def pairs(table: pd.DataFrame, turn: str) -> list[tuple[str, str, float]]:
 def effect(results: psychophys.Results, prior: psychophys.Prior | None) -> pd.DataFrame:
     """A row for each network and layer."""
     frame = results.to_pandas()
-    stimulus, dimension = frame[["stimulus", "dimension"]].iloc[0]
-    turn = TURNS[dimension]
-    density = None if prior is None else prior.density(statistic_for(stimulus, dimension))
+    statistic = measured(frame)
+    turn = TURNS[statistic]
+    density = None if prior is None else prior.density(statistic)
     settings = trainings(list(frame["model"].unique()))
     networks = dict(zip(settings["model"], settings["network"], strict=True))
     curves = {
@@ -67,21 +69,41 @@ def effect(results: psychophys.Results, prior: psychophys.Prior | None) -> pd.Da
         for key, part in frame.groupby(["model", "layer"], sort=False)
     }
     found = pairs(settings, turn)
-    if not found:
-        raise SystemExit(f"error: no two trainings in the file differ in their {turn} alone")
+    if len(angles := {deg for *_, deg in found}) != 1:
+        raise SystemExit(
+            f"error: trainings in the file that differ in their {turn} alone do so by {sorted(angles)}. "
+            "Measure networks of one angle, and those that are not turned."
+        )
     rows = []
-    for network in dict.fromkeys(networks.values()):
+    for network in dict.fromkeys(networks[plain] for plain, *_ in found):
         own = [pair for pair in found if networks[pair[0]] == network]
         for layer in dict.fromkeys(name for model, name in curves if networks[model] == network):
-            row: dict[str, Any] = {"network": network, "layer": layer, "pairs": len(own)}
-            both = [(curves[a, layer], curves[b, layer], deg) for a, b, deg in own]
-            if dimension == "orientation":
+            both = [
+                (curves[a, layer], curves[b, layer], deg)
+                for a, b, deg in own
+                if {(a, layer), (b, layer)} <= curves.keys()
+            ]
+            row: dict[str, Any] = {"network": network, "layer": layer, "pairs": len(both)}
+            if statistic == "orientation":
                 row |= ratios(both)
-            if density is not None:
-                followed = [follows(*pair, density) for pair in both]
-                row |= with_interval("follows", followed, scale="correlation")
+            if density is not None and density.period is not None:
+                for name, one in (("follows", density), ("opposite", density.turned(density.period / 2))):
+                    row |= with_interval(name, [follows(*pair, one) for pair in both], scale="correlation")
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def measured(frame: pd.DataFrame) -> str:
+    """The statistic of photographs that was measured: one curve for each network and layer."""
+    asked = frame[["stimulus", "dimension"]].drop_duplicates()
+    statistic = statistic_for(*asked.iloc[0])
+    if len(asked) > 1 or statistic not in TURNS:
+        shown = ", ".join(f"{dimension} of {stimulus}" for stimulus, dimension in asked.to_numpy())
+        raise SystemExit(f"error: thresholds over {shown}. Measure orientation, or the hue of patch.")
+    networks = frame.groupby("value")["model"].nunique()
+    if frame.duplicated(["model", "layer", "value"]).any() or networks.min() < networks.max():
+        raise SystemExit("error: networks are not all measured once, at the same values. Use one `measure`.")
+    return statistic
 
 
 def ratios(both: list[tuple[pd.Series, pd.Series, float]]) -> dict[str, float]:
@@ -104,14 +126,17 @@ def follows(plain: pd.Series, turned: pd.Series, deg: float, density: Density) -
     return float(np.corrcoef(np.log(plain / turned), np.log(common))[0, 1])
 
 
-def told(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers with their intervals in one column each."""
-    shown = table[["network", "layer", "pairs"]].copy()
-    for name in ("upright", "turned", "difference", "follows"):
-        if name in table:
-            ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
-            shown[name] = [f"{mean:.2f} ({low:.2f} to {high:.2f})" for mean, low, high in ends]
-    return shown
+def told(table: pd.DataFrame) -> str:
+    """A table for each network, with numbers and their intervals in one column each."""
+    parts = []
+    for network, part in table.groupby("network", sort=False):
+        shown = part[["layer"]].copy()
+        for name in ("upright", "turned", "difference", "follows", "opposite"):
+            if name in part:
+                shown[name] = [trends.told(dict(row), name, "z.2f") for _, row in part.iterrows()]
+        count = part["pairs"].max()
+        parts += [f"{network}, {count} {'pair' if count == 1 else 'pairs'}:", shown.to_string(index=False)]
+    return "\n".join(parts)
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
@@ -147,11 +172,13 @@ def main() -> None:
     given = parser.parse_args()
     prior = psychophys.load_prior(given.prior) if given.prior else None
     table = effect(psychophys.read(given.results), prior)
+    if not {"difference", "follows"} & set(table):
+        raise SystemExit("error: what the photographs would make of hues is not known. Give --prior.")
     if given.output:
         table.to_csv(given.output, index=False)
     if given.figure:
         draw(table, given.figure)
-    print(told(table).to_string(index=False))
+    print(told(table))
 
 
 if __name__ == "__main__":

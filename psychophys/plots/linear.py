@@ -14,10 +14,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogLocator
 
 from psychophys.learning.acuities import acuity, power_law
+from psychophys.learning.linear.run import PICTURED
 from psychophys.learning.training import Learned
 from psychophys.plots.style import COLOURS, DEPTH_MAP, STYLE, WIDTH_INCHES
 
-SHOWN_MODES = (1, 2, 3, 5, 10, 20)
 PICTURES, ROW, RATES = 0.9, 1.9, 2.6
 """Heights in inches."""
 
@@ -62,7 +62,7 @@ def _draw_components(figure: SubFigure, components: Mapping[str, str], last: int
 
 def _draw_modes(axes: Axes, modes: pd.DataFrame) -> None:
     colours, norm = mpl.colormaps[DEPTH_MAP], LogNorm(1, modes["mode"].max())
-    for _, row in modes[modes["mode"].isin(SHOWN_MODES)].iterrows():
+    for _, row in modes[modes["mode"].isin(PICTURED)].iterrows():
         step, strength, closed = np.array(json.loads(row["curve"]), dtype=float).T
         told = json.loads(row["sensitivity_curve"]) if isinstance(row["sensitivity_curve"], str) else strength
         axes.plot(step, told, color=colours(norm(row["mode"])), linewidth=1.2, label=f"{row['mode']}")

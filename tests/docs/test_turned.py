@@ -122,8 +122,63 @@ def test_turned_training_is_measured_and_compared(folder: Path) -> None:
     turned = 2 - np.abs(np.sin(2 * np.radians(value - 45)))
     follows = np.corrcoef(np.log(curves[0] / curves[1]), np.log(common / turned))[0, 1]
     assert last["follows"] == pytest.approx(follows, abs=0.02)  # The prior is in bins.
+    # That prior repeats after 90 deg: half a round on, it is the same.
+    assert last["opposite"] == pytest.approx(last["follows"], abs=1e-6)
+    assert example.told(table).startswith("test_resnet, 1 pair:")
+    assert "nan" not in example.told(table)  # One pair has no interval.
     example.draw(table, folder / "effect.png")
     assert (folder / "effect.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--batch-size", "64"], "a batch of 64, with 19 photographs to train on"),
+        (["--held-out", "1"], "with 0 photographs"),
+        (["--network", "resnet99"], "timm has no network resnet99"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(folder: Path, words: list[str], match: str) -> None:
+    with pytest.raises(SystemExit, match=match):
+        train(folder, "refused", *words)
+    assert not (folder / "refused").exists()
+
+
+def test_photographs_that_are_not_there_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"cannot be read: .*Give a folder with a folder for each class"):
+        train(tmp_path, "none")
+
+
+def test_training_on_other_photographs_is_another_one(folder: Path) -> None:
+    train(folder, "few", "--epochs", "0")
+    train(folder, "few", "--epochs", "0")
+    extra = folder / "photographs" / "cat" / "another.png"
+    extra.write_bytes((folder / "photographs" / "cat" / "0.png").read_bytes())
+    try:
+        with pytest.raises(SystemExit, match="is a training with"):
+            train(folder, "few", "--epochs", "0")
+    finally:
+        extra.unlink()
+
+
+def curve(model: str, layer: str, stimulus: str = "patch", dimension: str = "hue") -> pd.DataFrame:
+    value = np.arange(0, 360, 30.0)
+    told = {"model": model, "layer": layer, "stimulus": stimulus, "dimension": dimension}
+    return pd.DataFrame({**told, "value": value, "sensitivity": 1 + value / 360})
+
+
+def test_what_is_not_one_curve_for_each_layer_is_refused() -> None:
+    example = load("turned_effect")
+    one = curve("a", "fc")
+    assert example.measured(pd.concat([one, curve("b", "fc")])) == "hue"
+    for frame, match in (
+        (curve("a", "fc", "patch-lch"), "over hue of patch-lch"),  # Its hues are not those that are turned.
+        (curve("a", "fc", "grating", "frequency"), "over frequency of grating"),
+        (pd.concat([one, one]), "not all measured once"),
+        (pd.concat([one, curve("b", "fc")[1:]]), "not all measured once"),
+    ):
+        with pytest.raises(SystemExit, match=match):
+            example.measured(frame)
 
 
 @pytest.mark.slow

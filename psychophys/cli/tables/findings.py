@@ -69,4 +69,5 @@ def _cell(row: pd.Series, name: str) -> str:
     digits = int(np.clip(1 - np.floor(np.log10(half)), 0, 2 if half > FINE else 3))
     if abs(high + low - 2 * value) < EVEN * half:
         return f"{value:.{digits}f} ± {half:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+    between = " to " if low < 0 else "-"  # A dash would be taken for a sign.
+    return f"{value:.{digits}f} ({low:.{digits}f}{between}{high:.{digits}f})"
