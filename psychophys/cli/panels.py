@@ -127,9 +127,9 @@ PANELS = Registry(
                 "compare hue.parquet --human --reference cielab -o people-cielab.parquet",
             ),
             "Along the HSV ring one channel changes at a time, so that networks that weigh them unlike are "
-            "uneven untrained: untrained networks stand beside each layer. marginalised.* adds J up over 8 x 8 "
-            "saturations and values, as the paper does, every 10 deg instead of every one. People are CIEDE2000, and the paper's "
-            "Euclidean distance in CIELAB.",
+            "uneven untrained: untrained networks stand beside each layer. marginalised.* adds J up over 8 x "
+            "8 saturations and values, as the paper does, every 10 deg instead of every one. People are "
+            "CIEDE2000, and the paper's Euclidean distance in CIELAB.",
             20,
             CLASSIFIERS,
         ),
