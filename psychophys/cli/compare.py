@@ -9,7 +9,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import Force, PixelsPerDegree, ResultsPath
+from psychophys.cli.options import FigureSize, Force, PixelsPerDegree, ResultsPath
 
 
 def compare(
@@ -40,6 +40,7 @@ def compare(
     ] = None,
     force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no summary.")] = False,
 ) -> None:
     """Compare sensitivities with how common each value is in natural images: the efficient-coding test.
@@ -51,6 +52,8 @@ def compare(
       psychophys compare results.parquet --human
       psychophys compare results.parquet --pool
     """
+    from functools import partial
+
     from rich.console import Console
 
     from psychophys.cli.display import say
@@ -63,7 +66,7 @@ def compare(
     from psychophys.observers.memory import keep_freed_memory
     from psychophys.plots.models import plot_any
 
-    sink = Sink(output, figure=figure, force=force)
+    sink = Sink(output, figure=figure, size=size, force=force)
     sink.check()
     if human and (prior is not None or scale is not None):
         raise UsageError(
@@ -83,7 +86,7 @@ def compare(
         rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels, pool=pool
     )
     density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
-    sink.draw(lambda: plot_any(rows, found, density, pixels))
+    sink.draw(partial(plot_any, rows, found, density, pixels))
     sink.write(Comparison(found, settings))
     sink.dump(Comparison(found, settings))
     if quiet:

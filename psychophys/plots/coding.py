@@ -15,7 +15,7 @@ from psychophys.comparison.untrained import control_key
 from psychophys.comparison.verdict import kinds_of, layers_of, passing, shown_runs
 from psychophys.plots.dimensions import label_depth, label_dimension
 from psychophys.plots.drawing import Drawing, draw_band, draw_legend, draw_line, say_empty
-from psychophys.plots.style import BAND, COLOURS, SIZES, USUAL_SIZE
+from psychophys.plots.style import BAND, COLOURS, GREYS, SIZES, USUAL_SIZE
 from psychophys.results.summary import run_name
 from psychophys.results.thresholds import Results
 
@@ -57,7 +57,7 @@ def plot_coding(
         r, q = (figure.add_subplot(place) for place in places[1:])
         lines: list[Line2D] = []
         for number, rows in enumerate(tested):
-            colour = COLOURS[number % len(COLOURS)]
+            colour = GREYS.get(str(rows["weights"].iloc[0]), COLOURS[number % len(COLOURS)])
             lines += _draw_r(r, rows, colour, band=number == 0)
             _draw_q(q, rows, colour, band=number == 0)
         for axes in (r, q):

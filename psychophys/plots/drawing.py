@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import string
 from collections.abc import Iterable, Iterator
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +19,8 @@ from psychophys.base.types import Array
 from psychophys.plots.style import STYLE, Size
 
 COLUMNS = ("panel", "x_label", "y_label", "name", "x", "y", "low", "high")
+LONGEST_LABEL = 20
+"""Characters of a line beside a panel."""
 PREVIEW_DOTS_PER_INCH = 100
 
 
@@ -58,8 +61,11 @@ class Drawing(Figure):
         return pd.concat(frames, ignore_index=True).reindex(columns=list(COLUMNS)) if frames else empty
 
     def finish(self) -> Drawing:
-        """Letter the panels, where there are several, and widen lines with the size."""
+        """Letter the panels, where there are several, break long labels, and widen lines with the size."""
         every = [axes for axes in panels(self) if not axes.images]
+        for axes in every:
+            label = axes.get_ylabel()
+            axes.set_ylabel(label if "\n" in label else fill(label, LONGEST_LABEL))
         for axes, letter in zip(every, _letters(), strict=False) if len(every) > 1 else ():
             self.letters[axes] = letter
             axes.annotate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MultipleLocator
 
 from psychophys.base.errors import UsageError
 from psychophys.base.types import Array
@@ -119,3 +120,8 @@ def _draw(axes: Axes, stack: Stack) -> None:
         axes.set_xlim(low[0] - reach[0], high[0] + reach[0])
         axes.set_ylim(low[1] - reach[1], high[1] + reach[1])
     axes.locator_params(nbins=4)
+    for axis, unit, ends in zip(
+        (axes.xaxis, axes.yaxis), stack.units, (axes.get_xlim(), axes.get_ylim()), strict=True
+    ):
+        if unit == "deg" and ends[1] - ends[0] >= 90:
+            axis.set_major_locator(MultipleLocator(45 if ends[1] - ends[0] < 270 else 120))

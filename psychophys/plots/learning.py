@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -113,7 +115,7 @@ def _draw_trend(axes: Axes, found: Findings) -> list[Line2D]:
         axes.set_xscale("symlog", linthresh=max(float(steps[steps > 0].min()), 1.0))
         _label_steps(axes.xaxis, steps.tolist())
     axes.set_xlabel("step")
-    axes.set_ylabel(found.index)
+    axes.set_ylabel(fill(found.index, 26))
     if found.ratio:
         axes.set_yscale("log")
         plain_log(axes.yaxis, *axes.get_ylim())

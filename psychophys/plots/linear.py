@@ -33,7 +33,7 @@ def plot_linear(learned: Learned, size: str = USUAL_SIZE) -> Drawing:
     components = next(iter(learned.modes.runs.values())).get("components", {})
     chosen = SIZES.find(size)
     beside = 3 if chosen.beside > 1 else 1
-    heights = [PICTURES] * bool(components) + [ROW * len(models) * 3 // beside, RATES]
+    heights = [PICTURES] * bool(components) + [ROW * len(models) * 3 / beside, RATES]
     with chosen.context():
         figure = Drawing(chosen, sum(heights))
         *top, middle, bottom = np.ravel(np.asarray(figure.subfigures(len(heights), 1, height_ratios=heights)))
