@@ -60,6 +60,7 @@ def plot_coding(
             colour = GREYS.get(str(rows["weights"].iloc[0]), COLOURS[number % len(COLOURS)])
             lines += _draw_r(r, rows, colour, band=number == 0)
             _draw_q(q, rows, colour, band=number == 0)
+        _draw_laws(q)
         for axes in (r, q):
             label_depth(axes)
         draw_legend(figure, lines)
@@ -152,10 +153,13 @@ def _draw_q(axes: Axes, rows: pd.DataFrame, colour: str, band: bool) -> None:
     # An interval may be far wider than all else: it goes on beyond the panel.
     least, most = (-0.3, 2.2) if band else axes.get_ylim()
     axes.set_ylim(np.nanmin([least, q.min() - 0.6]), np.nanmax([most, q.max() + 0.6]))
+    axes.set_ylabel("q of J proportional to p$^q$" if "prior" in rows else "exponent q")
+
+
+def _draw_laws(axes: Axes) -> None:
     axes.axhline(0, color="grey", linewidth=0.6)
     for law, name in LAWS.items():
         axes.axhline(law, color="grey", linewidth=0.6, linestyle=(0, (4, 3)))
         axes.annotate(
             name, (0.01, law), xytext=(0, 1), textcoords="offset points", fontsize="small", color="0.4"
         )
-    axes.set_ylabel("q of J proportional to p$^q$" if "prior" in rows else "exponent q")

@@ -50,7 +50,7 @@ MOST_NAMED = 8
 ROW, LAST, PRIOR = 2.1, 2.2, 1.3
 """Heights in inches: of a run, of what is over depth, and of a prior."""
 HUMAN = "human (scaled)"
-FURNITURE = 0.65
+FURNITURE = 0.75
 """Height in inches of a panel's title and labels."""
 
 
@@ -172,15 +172,17 @@ def plot_comparison(
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
         top, *middle, last = (figure.add_subplot(grid[i]) for i in range(len(heights)))
         _draw_references(top, runs, density, beside)
+        drawn = []
         for number, (axes, run) in enumerate(zip(middle, runs, strict=True)):
-            _draw_curves(axes, run.assign(**_shares(run)), "share")
+            drawn.append(_draw_curves(axes, run.assign(**_shares(run)), "share"))
             axes.set_ylabel("sensitivity\nover its mean")
             axes.set_title(run_name(run.iloc[0]))
             if density is None:
                 _label_axis(beside[number], axes)
         share_scale(middle)
-        for axes in middle:
+        for axes, run, lines in zip(middle, runs, drawn, strict=True):
             axes.set_xlim(top.get_xlim())
+            _name_layers(axes, run, lines)
         _draw_depth_bar(middle, runs)
         draw_legend(figure, _draw_r(last, comparison, "the prior" if density else "human sensitivity"))
         return figure.finish()
@@ -208,13 +210,14 @@ def _draw_references(
 
 
 def _draw_thresholds(axes: Axes, run: pd.DataFrame, matched: Matched | None) -> None:
-    _draw_curves(axes, run, "threshold")
+    lines = _draw_curves(axes, run, "threshold")
     if matched is not None:
         _draw_human(axes, matched)
         _label_axis(matched, axes)
     nominal = "nominal " if matched is not None and matched.across else ""
     axes.set_ylabel(f"threshold ({nominal}{run['unit'].iloc[0]})")
     axes.set_title(run_name(run.iloc[0]))
+    _name_layers(axes, run, lines)
 
 
 def _draw_human(axes: Axes, matched: Matched) -> None:
@@ -272,8 +275,8 @@ def _named(run: pd.DataFrame) -> bool:
     return run["layer"].nunique() <= MOST_NAMED
 
 
-def _draw_curves(axes: Axes, run: pd.DataFrame, column: str) -> None:
-    """A line a layer; few are named at their ends and have their intervals."""
+def _draw_curves(axes: Axes, run: pd.DataFrame, column: str) -> list[Line2D]:
+    """A line a layer; few have their intervals."""
     lines = []
     for name, layer in run.groupby("layer", sort=False):
         ordered = layer.sort_values("value")
@@ -286,8 +289,13 @@ def _draw_curves(axes: Axes, run: pd.DataFrame, column: str) -> None:
     log_thresholds(axes)
     if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any() for line in lines):
         say_empty(axes, f"no layer's threshold of {run['dimension'].iloc[0]} is known")
-    elif _named(run):
-        name_ends(axes, lines, ROW - FURNITURE)
+    return lines
+
+
+def _name_layers(axes: Axes, run: pd.DataFrame, lines: list[Line2D]) -> None:
+    """At the ends of the lines, where there are few; after the axes have their limits."""
+    if _named(run):
+        name_ends(axes, lines, (ROW - FURNITURE) * drawing_of(axes).size.scale)
 
 
 def _draw_depth_bar(every: Sequence[Axes], runs: Sequence[pd.DataFrame]) -> None:
