@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -52,8 +53,6 @@ def compare(
       psychophys compare results.parquet --human
       psychophys compare results.parquet --pool
     """
-    from functools import partial
-
     from rich.console import Console
 
     from psychophys.cli.display import say

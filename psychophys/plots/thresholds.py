@@ -10,25 +10,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from psychophys.base.errors import UsageError
 from psychophys.comparison.human import PIXELS_PER_DEGREE, Matched, match
 from psychophys.comparison.priors import Density
 from psychophys.plots.dimensions import (
-    beyond,
     find_parameter,
     label_depth,
     label_dimension,
-    label_layers,
     log_thresholds,
-    ratio_norm,
     scale_dimension,
     share_scale,
-    tick_cells,
-    ticks_around_one,
 )
 from psychophys.plots.drawing import (
     Drawing,
@@ -36,11 +30,11 @@ from psychophys.plots.drawing import (
     draw_legend,
     draw_line,
     drawing_of,
-    line_height,
     name_ends,
     say_empty,
 )
-from psychophys.plots.style import COLOURS, DEPTH_MAP, GREYS, RATIO_MAP, SIZES, STYLES, USUAL_SIZE, Size
+from psychophys.plots.maps import draw_maps, share_of_mean, sharing, shrink_bar
+from psychophys.plots.style import COLOURS, DEPTH_MAP, GREYS, SIZES, STYLES, USUAL_SIZE, Size
 from psychophys.results.summary import run_name, summarize
 from psychophys.results.thresholds import Results
 
@@ -103,7 +97,7 @@ def _plot_curves(results: Results, frame: pd.DataFrame, beside: Sequence[Matched
     for number, (axes, run) in enumerate(zip(curves, runs, strict=True)):
         _draw_thresholds(axes, run, beside[number] if beside else None)
     _draw_depth_bar(curves, runs)
-    _draw_maps(maps, runs, beside)
+    draw_maps(maps, runs, beside, ROW - FURNITURE)
     handles = [line for line in curves[0].get_lines() if line.get_label() == HUMAN]
     if with_index:
         lines_over_depth = _draw_index(figure.add_subplot(grid[-1, :]), results)
@@ -255,14 +249,9 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _share(run: pd.DataFrame) -> pd.Series:
-    sensitivity = run["sensitivity"]
-    return sensitivity / sensitivity.groupby(run["layer"]).transform("mean")
-
-
 def _shares(run: pd.DataFrame) -> dict[str, pd.Series]:
     """Sensitivity over its mean, and the interval that thresholds have."""
-    share = _share(run)
+    share = share_of_mean(run)
     low = share * run["threshold"] / run["threshold_high"]
     return {"share": share, "share_low": low, "share_high": share * run["threshold"] / run["threshold_low"]}
 
@@ -303,67 +292,10 @@ def _draw_depth_bar(every: Sequence[Axes], runs: Sequence[pd.DataFrame]) -> None
     if all(_named(run) for run in runs):
         return
     depth = mpl.cm.ScalarMappable(Normalize(0, 1), DEPTH_MAP)
-    for group in _sharing(every):
-        bar = group[0].figure.colorbar(depth, ax=group, pad=0.02, aspect=30, shrink=_shrink(group))
+    for group in sharing(every):
+        bar = group[0].figure.colorbar(depth, ax=group, pad=0.02, aspect=30, shrink=shrink_bar(group))
         bar.set_label("depth (0 first, 1 last)")
         bar.outline.set_visible(False)
-
-
-def _sharing(every: Sequence[Axes]) -> list[list[Axes]]:
-    """Panels that have one colour bar: all, or, where other panels lie between them, each its own."""
-    alone = drawing_of(every[0]).size.beside == 1
-    return [[axes] for axes in every] if alone else [list(every)]
-
-
-def _shrink(every: Sequence[Axes]) -> float:
-    """Long bars are no easier to read than those of one panel or two."""
-    return min(1.0, 1.5 / len(every)) if len(every) > 1 else 1.0
-
-
-def _draw_maps(every: Sequence[Axes], runs: Sequence[pd.DataFrame], beside: Sequence[Matched]) -> None:
-    """Sensitivity by layer and value, in colours that all maps share."""
-    if not every:
-        return
-    ratios = pd.concat([_share(run) for run in runs]).to_numpy(dtype=float)
-    norm = ratio_norm(ratios)
-    for number, (axes, run) in enumerate(zip(every, runs, strict=True)):
-        image = _draw_map(axes, run, norm)
-        if beside and beside[number].across:
-            axes.set_xlabel(f"{beside[number].reference.axis} ({beside[number].reference.axis_unit})")
-    for group in _sharing(every):
-        bar = group[0].figure.colorbar(
-            image, ax=group, pad=0.02, aspect=30, extend=beyond(ratios, norm), shrink=_shrink(group)
-        )
-        bar.set_label("sensitivity over\nthe layer's mean")
-        ticks = ticks_around_one(norm)
-        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-        bar.minorticks_off()
-        bar.outline.set_visible(False)
-
-
-def _draw_map(axes: Axes, run: pd.DataFrame, norm: LogNorm) -> QuadMesh:
-    table = run.assign(share=_share(run)).pivot_table("share", "layer", "value", sort=False, dropna=False)
-    table = table[sorted(table.columns)]
-    # Cells of one size: the values may be spaced in any way.
-    image = axes.pcolormesh(
-        np.arange(len(table.columns)),
-        np.arange(len(table)),
-        table.to_numpy(),
-        cmap=RATIO_MAP,
-        norm=norm,
-        rasterized=True,
-    )
-    axes.set_facecolor("0.8")
-    for name, row in table.iterrows():
-        drawing_of(axes).note(axes, name=str(name), x=table.columns.to_numpy(dtype=float), y=row.to_numpy())
-    label_layers(axes, [str(name) for name in table.index], int(72 * (ROW - FURNITURE) / line_height(axes)))
-    for label in axes.get_yticklabels():
-        label.set_fontsize("small")
-    axes.invert_yaxis()
-    tick_cells(axes, run, table.columns.to_numpy(dtype=float))
-    axes.set_xlabel(f"{run['dimension'].iloc[0]} ({run['unit'].iloc[0]})")
-    axes.set_title(run_name(run.iloc[0]))
-    return image
 
 
 def _draw_index(axes: Axes, results: Results) -> list[Line2D]:
