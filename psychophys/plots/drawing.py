@@ -174,16 +174,24 @@ def line_height(axes: Axes) -> float:
 def spread(places: Array, gap: float) -> Array:
     """Move places apart to a gap at least, keeping their order and, where they fit, within 0 and 1."""
     order = np.argsort(places, kind="stable")
-    moved = np.clip(places[order], 0, 1)
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + gap)
+    sorted_places = np.clip(places[order], 0, 1)
+    # Pushed up and pushed down: gaps of both are wide enough, and so are those of their mean.
+    moved = (_push_up(sorted_places, gap) - _push_up(-sorted_places[::-1], gap)[::-1]) / 2
+    if len(moved) and moved[0] < 0:
+        moved = _push_up(np.maximum(moved, 0), gap)
     if len(moved) and moved[-1] > 1:
-        moved[-1] = 1.0
-        for i in range(len(moved) - 2, -1, -1):
-            moved[i] = min(moved[i], moved[i + 1] - gap)
+        moved = -_push_up(-np.minimum(moved, 1)[::-1], gap)[::-1]
     found = np.empty_like(moved)
     found[order] = moved
     return found
+
+
+def _push_up(ascending: Array, gap: float) -> Array:
+    """Move each over the one before it."""
+    moved = ascending.copy()
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    return moved
 
 
 def _last_known(line: Line2D) -> tuple[float, float] | None:
