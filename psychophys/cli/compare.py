@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import Force, PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, Force, PixelsPerDegree, Quiet, ResultsPath
 
 
 def compare(
@@ -40,6 +41,7 @@ def compare(
     ] = None,
     force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare sensitivities with how common each value is in natural images: the efficient-coding test.
@@ -63,7 +65,7 @@ def compare(
     from psychophys.observers.memory import keep_freed_memory
     from psychophys.plots.models import plot_any
 
-    sink = Sink(output, figure=figure, force=force)
+    sink = Sink(output, figure=figure, size=size, force=force)
     sink.check()
     if human and (prior is not None or scale is not None):
         raise UsageError(
@@ -83,7 +85,7 @@ def compare(
         rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels, pool=pool
     )
     density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
-    sink.draw(lambda: plot_any(rows, found, density, pixels))
+    sink.draw(partial(plot_any, rows, found, density, pixels))
     sink.write(Comparison(found, settings))
     sink.dump(Comparison(found, settings))
     if quiet:

@@ -80,7 +80,7 @@ def run_each(
     join: Callable[[list[Found]], Found],
     sink: Sink,
     show: Callable[[Console, Found], None],
-    draw: Callable[[Found], Figure] | None = None,
+    draw: Callable[..., Figure] | None = None,
     quiet: bool = False,
 ) -> None:
     """Run one after the other, write after each, and show all at the end.

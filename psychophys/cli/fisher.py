@@ -12,6 +12,7 @@ from psychophys.cli.names import FIGURE_FILE
 from psychophys.cli.options import (
     Asked,
     Checkpoint,
+    FigureSize,
     FileFormat,
     Force,
     From,
@@ -46,6 +47,7 @@ def fisher(
     figure: Annotated[
         Path | None, typer.Option(help=f"Draw ellipses of two dimensions: {FIGURE_FILE}.")
     ] = None,
+    size: FigureSize = None,
 ) -> None:
     """Measure two or more dimensions at once: the Fisher matrix, thresholds joint and alone.
 
@@ -71,7 +73,7 @@ def fisher(
     from psychophys.plots.ellipses import check_ellipses, plot_ellipses
     from psychophys.results.fisher_matrices import FisherResults
 
-    sink = Sink(output, file_format, figure, force=force)
+    sink = Sink(output, file_format, figure, size, force=force)
     sink.check()
     pick_device(asked.device, asked.dtype)
     planned = _plan_all(models, asked, checkpoint, dimensions, source)

@@ -9,7 +9,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import EXPERIMENTS, FIGURE_FILE, TABLE_FILE, either
-from psychophys.cli.options import Device, FileFormat, Force, Quiet
+from psychophys.cli.options import Device, FigureSize, FileFormat, Force, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,7 @@ def learn(
         Path | None, typer.Option(help="Directory to write weights to, for every run and measured step.")
     ] = None,
     figure: Annotated[Path | None, typer.Option(help=f"Draw it: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:
     """Train networks here, and measure what they can tell apart on the way.
@@ -131,7 +132,7 @@ def learn(
     pick_device(device)
     if output is None:
         output = f"{experiment}-quick.parquet" if quick else f"{experiment}.parquet"
-    sink = _make_sink(chosen, output, file_format, figure, modes, checkpoints, force)
+    sink = _make_sink(chosen, output, file_format, figure, size, modes, checkpoints, force)
     sink.check()
     keep_freed_memory()
     _train(experiment, chosen.plan(settings), sink, device, quiet)
@@ -147,6 +148,7 @@ def _make_sink(
     output: str,
     file_format: str | None,
     figure: Path | None,
+    size: str | None,
     modes: Path | None,
     folder: Path | None,
     force: bool,
@@ -165,11 +167,13 @@ def _make_sink(
         raise UsageError(f"--modes with experiment {experiment.name}", f"Only {having} has half-times.")
     if modes is None and experiment.has_modes and output != STANDARD_OUTPUT:
         modes = modes_beside(output)
-    return LearningSink(output, file_format, figure, force=force, modes=modes, folder=folder)
+    return LearningSink(output, file_format, figure, size, force=force, modes=modes, folder=folder)
 
 
 def _train(name: str, trainings: Sequence[Training], sink: LearningSink, device: str, quiet: bool) -> None:
     """Train, write after each training, then print what the experiment comes to."""
+    from functools import partial
+
     from rich.console import Console
 
     from psychophys.cli.display import progress_bar
@@ -190,7 +194,7 @@ def _train(name: str, trainings: Sequence[Training], sink: LearningSink, device:
         )
     sink.write_learned(learned)
     sink.dump(learned.thresholds)
-    sink.draw(lambda: plot_learning(learned))
+    sink.draw(partial(plot_learning, learned))
     if quiet:
         return
     print_findings(console, learned)

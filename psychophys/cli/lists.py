@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from psychophys.base.errors import UsageError, unknown
-from psychophys.cli.options import Exclude, Imports
+from psychophys.cli.names import FIGURE_FILE
+from psychophys.cli.options import Exclude, FigureSize, Imports
 
 
 def layers(
@@ -75,7 +76,8 @@ def models(
 
 def stimuli(
     name: Annotated[str | None, typer.Argument(help="Show this stimulus alone.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Draw a contact sheet of it to this image file.")] = None,
+    save: Annotated[Path | None, typer.Option(help=f"Draw a contact sheet of it: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
 ) -> None:
     """List stimuli, or the parameters of one with units and ranges, and its contrast as rendered.
 
@@ -83,10 +85,12 @@ def stimuli(
     Example:
       psychophys stimuli gabor --save gabor.png
     """
+    if size is not None and save is None:
+        raise UsageError(f"--size {size} without a figure", "Give --save, too, or leave it out.")
     if name is not None:
         _print_parameters(name)
         if save is not None:
-            _save_sheet(name, save)
+            _save_sheet(name, save, size)
     elif save is not None:
         raise UsageError("--save needs one stimulus", "Write `psychophys stimuli gabor --save sheet.png`.")
     else:
@@ -139,16 +143,14 @@ def _print_contrast(about: dict[str, Any]) -> None:
     print_table(console, table)
 
 
-def _save_sheet(name: str, path: Path) -> None:
+def _save_sheet(name: str, path: Path, size: str | None) -> None:
+    from psychophys.cli.outputs import settle_size
+    from psychophys.plots.sheet import contact_sheet
+    from psychophys.plots.style import check_figure, save_figure
     from psychophys.stimuli import get_stimulus
-    from psychophys.stimuli.sheet import contact_sheet
 
-    if not path.parent.is_dir():
-        raise UsageError(f"output directory {str(path.parent)!r} does not exist", "Create it first.")
-    try:
-        contact_sheet(get_stimulus(name)).save(path)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"cannot write image {str(path)!r}: {error}", "End it in .png or .jpg.") from error
+    check_figure(path)
+    save_figure(contact_sheet(get_stimulus(name), size=settle_size(size)), path)
     print(f"contact sheet in {path}", file=sys.stderr)
 
 

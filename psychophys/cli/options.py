@@ -15,6 +15,7 @@ from psychophys.base.errors import UsageError
 from psychophys.cli.names import (
     DTYPES,
     ESTIMATORS,
+    FIGURE_SIZES,
     NOISES,
     POOLINGS,
     PRECISIONS,
@@ -45,6 +46,10 @@ FileFormat = Annotated[
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace what is in the output, though it is something else.")
+]
+FigureSize = Annotated[
+    str | None,
+    typer.Option("--size", help=f"Of the figure: {either(FIGURE_SIZES)}.", show_default="page"),
 ]
 Device = Annotated[str, typer.Option(envvar="PSYCHOPHYS_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Quiet = Annotated[

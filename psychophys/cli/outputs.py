@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 
 
+def settle_size(size: str | None) -> str:
+    """The size of a figure that is asked for, or the usual one."""
+    from psychophys.plots.style import SIZES, USUAL_SIZE
+
+    return USUAL_SIZE if size is None else SIZES.find(size).name
+
+
 class Writable(Protocol):
     """A table that can be written, such as :class:`psychophys.results.tables.Table`."""
 
@@ -45,6 +52,8 @@ class Sink:
 
     Attributes
     ----------
+    size
+        Of the figure; None for the usual one.
     output
         A file, ``-`` for standard output, or None for nowhere.
     append
@@ -56,6 +65,7 @@ class Sink:
     output: str | None
     file_format: str | None = None
     figure: Path | None = None
+    size: str | None = None
     append: bool | None = None
     force: bool = False
 
@@ -82,6 +92,9 @@ class Sink:
             from psychophys.plots.style import check_figure
 
             check_figure(self.figure)
+            settle_size(self.size)
+        elif self.size is not None:
+            raise UsageError(f"--size {self.size} without a figure", "Give --figure, too, or leave it out.")
 
     def check_replacing(self, table: type[Found], same: Callable[[Found], bool]) -> None:
         """Refuse to lose what is in the file, unless all of it is about to be made again or it is forced."""
@@ -106,12 +119,12 @@ class Sink:
             table.dump(sys.stdout.buffer, self.file_format or "csv")
             sys.stdout.buffer.flush()
 
-    def draw(self, draw: Callable[[], Figure]) -> None:
-        """Draw and write the figure, if one is asked for."""
+    def draw(self, draw: Callable[..., Figure]) -> None:
+        """Draw and write the figure, if one is asked for; ``draw`` takes its ``size``."""
         if self.figure is not None:
             from psychophys.plots.style import save_figure
 
-            save_figure(draw(), self.figure)
+            save_figure(draw(size=settle_size(self.size)), self.figure)
 
     def say_where(self, console: Console, rows: int) -> None:
         """Say what is in which file."""

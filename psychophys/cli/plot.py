@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psychophys.cli.names import FIGURE_FILE
-from psychophys.cli.options import PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, PixelsPerDegree, Quiet, ResultsPath
 
 
 def plot(
@@ -18,6 +18,7 @@ def plot(
         bool, typer.Option("--human", help="Draw human thresholds beside, scaled to the layers'.")
     ] = False,
     pixels_per_degree: PixelsPerDegree = None,
+    size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw thresholds over the dimension, sensitivity by layer and value, and an index over depth.
@@ -29,18 +30,20 @@ def plot(
     import sys
 
     from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
+    from psychophys.cli.outputs import settle_size
     from psychophys.learning.training import read_learned, trainings_in
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.style import check_figure, save_figure
     from psychophys.plots.thresholds import plot_thresholds
 
     check_figure(output)
+    chosen = settle_size(size)
     pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
     if trainings_in(rows) and not results.is_dir():
-        figure = plot_learning(read_learned(results))
+        figure = plot_learning(read_learned(results), size=chosen)
     else:
-        figure = plot_thresholds(rows, human=human, pixels_per_degree=pixels)
+        figure = plot_thresholds(rows, human=human, pixels_per_degree=pixels, size=chosen)
     save_figure(figure, output)
     if not quiet:
         print(f"figure in {output}", file=sys.stderr)

@@ -12,6 +12,7 @@ from psychophys.cli.names import FIGURE_FILE, READ_OUTS, TASKS, either
 from psychophys.cli.options import (
     Asked,
     Checkpoint,
+    FigureSize,
     FileFormat,
     Force,
     From,
@@ -52,6 +53,7 @@ def simulate(
     file_format: FileFormat = None,
     force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw psychometric functions: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
 ) -> None:
     """Simulate observers with noisy responses, and fit their thresholds beside the predicted ones.
 
@@ -68,7 +70,7 @@ def simulate(
     from psychophys.simulation.trials import Procedure
 
     procedure = Procedure(task, read_out, trials, training_trials, trial_seed)
-    sink = Sink(output, file_format, figure, force=force)
+    sink = Sink(output, file_format, figure, size, force=force)
     sink.check()
     pick_device(asked.device, asked.dtype)
     if check is not None and models:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from psychophys.base.errors import UsageError
-from psychophys.cli.options import Asked, Checkpoint, Force, measurement_options
+from psychophys.cli.options import Asked, Checkpoint, FigureSize, Force, measurement_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +47,7 @@ def test(
         ),
     ] = None,
     force: Force = False,
+    size: FigureSize = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
     jobs: Annotated[
         int | None,
@@ -67,7 +68,7 @@ def test(
     """
     from rich.console import Console
 
-    from psychophys.cli.outputs import Sink
+    from psychophys.cli.outputs import Sink, settle_size
     from psychophys.cli.tables.sweeps import run_visibly
     from psychophys.comparison.compare import DEFAULT_PRIOR
     from psychophys.comparison.table import FILE_OF_TEST, Comparison
@@ -75,13 +76,14 @@ def test(
     from psychophys.observers.memory import keep_freed_memory
     from psychophys.sweeps.coding import choose_engine, evaluate, find_density, plan_test, usual_jobs
 
+    settle_size(size)
     pick_device(asked.device, asked.dtype)
     tested, tasks = _plan(asked, model, checkpoint, controls)
     density = find_density(tested[0].measurement, prior, scale)
     folder = output or Path(_usual_name(tested))
     settings = {"prior": prior or DEFAULT_PRIOR, "scale": scale, "controls": sorted(_split(controls))}
     settings["tested"] = sorted(task.key for task in tested)
-    sink = Sink(str(folder / FILE_OF_TEST), figure=folder / "coding.png", force=force)
+    sink = Sink(str(folder / FILE_OF_TEST), figure=folder / "coding.png", size=size, force=force)
     sink.check_replacing(Comparison, lambda held: held.settings == settings)
     sweep = plan_test(tasks, folder, retry_failed=retry_failed)
     engine = choose_engine(usual_jobs(asked.device, len(sweep.to_do)) if jobs is None else jobs, asked.device)
@@ -133,11 +135,12 @@ def _usual_name(tested: list[Task]) -> str:
 def _finish(found: CodingTest, sink: Sink, density: Density, verdict: Path) -> None:
     """Draw the figure, write the verdict, and say what is missing."""
     import sys
+    from functools import partial
 
     from psychophys.base.files import write_atomically
     from psychophys.plots.coding import plot_coding
 
-    sink.draw(lambda: plot_coding(found.results, found.comparison, density))
+    sink.draw(partial(plot_coding, found.results, found.comparison, density))
     text = "\n".join(found.conclusions) + "\n"
     write_atomically(verdict, lambda stream: stream.write(text.encode()))
     for label, reason in found.failures.items():

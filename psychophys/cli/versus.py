@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psychophys.cli.names import FIGURE_FILE, TABLE_FILE
-from psychophys.cli.options import Force, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, Force, Quiet, ResultsPath
 
 
 def versus(
@@ -28,6 +28,7 @@ def versus(
     ] = None,
     force: Force = False,
     figure: Annotated[Path | None, typer.Option(help=f"Draw them: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:
     """Set two measurements side by side: the ratio of their thresholds, layer by layer.
@@ -49,7 +50,7 @@ def versus(
     from psychophys.comparison.ratios import threshold_ratios
     from psychophys.plots.ratios import plot_ratios
 
-    sink = Sink(output, figure=figure, force=force)
+    sink = Sink(output, figure=figure, size=size, force=force)
     sink.check()
     first = read_rows(results)
     second = None if other is None else read_rows(other)

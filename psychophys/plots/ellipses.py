@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from psychophys.base.errors import UsageError
 from psychophys.base.types import Array
-from psychophys.plots.style import DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.drawing import Drawing, drawing_of
+from psychophys.plots.style import DEPTH_MAP, SIZES, USUAL_SIZE
 from psychophys.plots.thresholds import MOST_RUNS
 from psychophys.results.fisher_matrices import FisherResults, Stack, stacks
 from psychophys.results.summary import run_name
@@ -31,7 +30,7 @@ def check_ellipses(n_dimensions: int, n_runs: int = 1) -> None:
         raise UsageError(f"{n_runs} runs are too many for one figure", f"Draw at most {MOST_RUNS}.")
 
 
-def plot_ellipses(results: FisherResults) -> Figure:
+def plot_ellipses(results: FisherResults, *, size: str = USUAL_SIZE) -> Drawing:
     """Draw the changes of two dimensions that are at threshold, delta' J delta = d'^2, around every point.
 
     Up to ``MOST_LAYERS`` layers of each run, spread over depth. Ellipses are drawn larger than they are;
@@ -45,22 +44,24 @@ def plot_ellipses(results: FisherResults) -> Figure:
     for layers in runs.values():
         check_ellipses(len(layers[0].dimensions), len(runs))
     shown = [_spread(layers) for layers in runs.values()]
-    rows = [-(-len(layers) // COLUMNS) for layers in shown]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, 1.9 * sum(rows) + 0.3 * len(rows)), layout="constrained")
+    chosen = SIZES.find(size)
+    columns = chosen.beside * COLUMNS // 2
+    rows = [-(-len(layers) // columns) for layers in shown]
+    with chosen.context():
+        figure = Drawing(chosen, 1.9 * sum(rows) + 0.3 * len(rows))
         parts = np.ravel(np.asarray(figure.subfigures(len(rows), 1, height_ratios=rows)))
         for part, layers, count in zip(parts, shown, rows, strict=True):
             part.suptitle(run_name(layers[0].first))
-            grid = part.subplots(count, min(COLUMNS, len(layers)), squeeze=False)
+            grid = part.subplots(count, min(columns, len(layers)), squeeze=False)
             for axes in grid.flat[len(layers) :]:
-                axes.set_axis_off()
+                axes.remove()
             for axes, stack in zip(grid.flat, layers, strict=False):
                 _draw(axes, stack)
             for axes in grid[:, 0]:
                 axes.set_ylabel(f"{layers[0].dimensions[1]} ({layers[0].units[1]})")
-            for axes in grid[-1]:
+            for axes in grid.flat[max(0, len(layers) - grid.shape[1]) : len(layers)]:
                 axes.set_xlabel(f"{layers[0].dimensions[0]} ({layers[0].units[0]})")
-    return figure
+        return figure.finish()
 
 
 def _spread(layers: list[Stack]) -> list[Stack]:
@@ -96,7 +97,7 @@ def magnification(extents: Array, spacing: Array) -> float:
 
 
 def _draw(axes: Axes, stack: Stack) -> None:
-    colour = mpl.colormaps[DEPTH_MAP](Normalize(0, 1.15)(stack.first["layer_depth"]))
+    colour = DEPTH_MAP(float(stack.first["layer_depth"]))
     drawn = np.isfinite(stack.joint).all(axis=1)
     axes.plot(*stack.points.T, ".", color="grey", markersize=2)
     title = f"{stack.first['layer']}"
@@ -107,7 +108,10 @@ def _draw(axes: Axes, stack: Stack) -> None:
         extents = stack.joint[drawn].max(axis=0)
         times = magnification(extents, spacing)
         for point, matrix in zip(stack.points[drawn], stack.information[drawn], strict=True):
-            axes.plot(*(point + times * ellipse(matrix, stack.dprime)).T, color=colour, linewidth=0.9)
+            around = ellipse(matrix, stack.dprime).T
+            axes.plot(*(point[:, None] + times * around), color=colour, linewidth=0.9)
+            x, y = point[:, None] + around
+            drawing_of(axes).note(axes, name=str(stack.first["layer"]), x=x, y=y)
         title += f" (\u00d7 {times:g})"
         reach = np.where(reach > 0, reach, 1.15 * times * extents)
     axes.set_title(title if drawn.all() else f"{title}, {(~drawn).sum()} without")
@@ -116,3 +120,8 @@ def _draw(axes: Axes, stack: Stack) -> None:
         axes.set_xlim(low[0] - reach[0], high[0] + reach[0])
         axes.set_ylim(low[1] - reach[1], high[1] + reach[1])
     axes.locator_params(nbins=4)
+    for axis, unit, ends in zip(
+        (axes.xaxis, axes.yaxis), stack.units, (axes.get_xlim(), axes.get_ylim()), strict=True
+    ):
+        if unit == "deg" and ends[1] - ends[0] >= 90:
+            axis.set_major_locator(MultipleLocator(45 if ends[1] - ends[0] < 270 else 120))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy.stats import binomtest
 
 from psychophys.base.errors import MeasurementError
-from psychophys.plots.style import DEPTH_MAP, STYLE, WIDTH_INCHES
+from psychophys.plots.dimensions import plain_log
+from psychophys.plots.drawing import Drawing, draw_legend, draw_line, drawing_of
+from psychophys.plots.style import COLOURS, DEPTH_MAP, SIZES, USUAL_SIZE
 from psychophys.results.summary import run_name
 from psychophys.simulation.psychometrics import TASKS, Fit
 from psychophys.simulation.table import Simulations
@@ -21,7 +24,7 @@ from psychophys.simulation.table import Simulations
 MOST_CURVES, COLUMNS = 6, 3
 
 
-def plot_psychometric(simulations: Simulations) -> Figure:
+def plot_psychometric(simulations: Simulations, *, size: str = USUAL_SIZE) -> Drawing:
     """Psychometric functions of up to six layers at one value, and all fitted thresholds over predicted.
 
     The layers are spread over depth, and shown at the value whose deviation is the median.
@@ -33,24 +36,27 @@ def plot_psychometric(simulations: Simulations) -> Figure:
     run = known[known["run_id"] == known["run_id"].iloc[0]]
     layers = list(dict.fromkeys(run["layer"]))
     places = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), MOST_CURVES)).round().astype(int))
-    with mpl.rc_context(STYLE):
-        lines = -(-len(places) // COLUMNS)
-        figure = Figure(figsize=(WIDTH_INCHES, 2.9 + 1.8 * lines), layout="constrained")
+    chosen = SIZES.find(size)
+    with chosen.context():
+        columns = min(len(places), COLUMNS if chosen.beside > 1 else 1)
+        lines = -(-len(places) // columns)
+        figure = Drawing(chosen, 3.1 + 1.8 * lines)
         figure.suptitle(run_name(run.iloc[0]))
         top, bottom = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=(1.8 * lines, 2.6))))
-        grid = top.subplots(lines, COLUMNS, squeeze=False, sharey=True).flatten()
+        grid = top.subplots(lines, columns, squeeze=False, sharey=True).flatten()
         for axes in grid[len(places) :]:
-            axes.set_axis_off()
+            axes.remove()
         for axes, place in zip(grid, places, strict=False):
             part = run[run["layer"] == layers[place]].sort_values("deviation")
-            _draw_function(axes, part.iloc[len(part) // 2])
+            handles = _draw_function(axes, part.iloc[len(part) // 2])
             axes.set_xlabel(f"difference ({part['unit'].iloc[0]})")
             axes.set_ylabel("proportion correct" if axes.get_subplotspec().is_first_col() else "")
         _draw_thresholds(bottom.subplots(), run)
-    return figure
+        draw_legend(figure, handles)
+        return figure.finish()
 
 
-def _draw_function(axes: Axes, row: pd.Series) -> None:
+def _draw_function(axes: Axes, row: pd.Series) -> list[Line2D]:
     shown, trials, correct = np.array(json.loads(row["curve"]), dtype=float).T
     task = TASKS.find(row["task"])
     share = correct / trials
@@ -62,25 +68,23 @@ def _draw_function(axes: Axes, row: pd.Series) -> None:
     smooth = np.geomspace(shown[0] * 0.8, shown[-1] * 1.2, 100)
     dprime = row["criterion_dprime"]
     predicted = [task.by_dprime(dprime * x / row["predicted_threshold"]) for x in smooth]
-    axes.plot(smooth, predicted, color="#0072B2", linewidth=1, linestyle="--", label="local-linear")
+    drawing_of(axes).note(axes, name="trials", x=shown, y=share, low=share - error[0], high=share + error[1])
+    line = draw_line(axes, smooth, predicted, "local-linear", color=COLOURS[0], linestyle="--")
     criterion = task.by_dprime(dprime)
     found = Fit(row["fitted_threshold"], row["fitted_low"], row["fitted_high"], row["power"])
-    axes.plot(
-        smooth, found.proportion_correct(smooth, criterion), color="#D55E00", linewidth=1, label="fitted"
-    )
+    fitted = draw_line(axes, smooth, found.proportion_correct(smooth, criterion), "fitted", color=COLOURS[1])
     axes.axhline(criterion, color="grey", linewidth=0.6)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:.3g}")
     axes.xaxis.set_minor_formatter("")
     axes.set_xticks([shown[0], row["predicted_threshold"], shown[-1]])
-    axes.set_title(
-        f"{row['layer']}, {row['dimension']} {row['value']:g} {row['unit']}: {row['deviation']:+.0%}"
-    )
-    axes.legend(loc="upper left")
+    where = f"{row['dimension']} {row['value']:g} {row['unit']}"
+    axes.set_title(f"{fill(str(row['layer']), 26)}\n{where}: {row['deviation']:+.0%}")
+    return [line, fitted]
 
 
 def _draw_thresholds(axes: Axes, known: pd.DataFrame) -> None:
-    colours, depth = mpl.colormaps[DEPTH_MAP], Normalize(0, 1)
+    colours, depth = DEPTH_MAP, Normalize(0, 1)
     fitted, predicted = known["fitted_threshold"], known["predicted_threshold"]
     for shade, part in known.groupby("layer_depth"):
         errors = np.abs(
@@ -95,10 +99,20 @@ def _draw_thresholds(axes: Axes, known: pd.DataFrame) -> None:
             linewidth=0.8,
             color=colours(depth(float(str(shade)))),
         )
+        drawing_of(axes).note(
+            axes,
+            name=part["layer"],
+            x=part["predicted_threshold"],
+            y=part["fitted_threshold"],
+            low=part["fitted_low"],
+            high=part["fitted_high"],
+        )
     ends = [min(fitted.min(), predicted.min()), max(fitted.max(), predicted.max())]
     axes.plot(ends, ends, color="grey", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    plain_log(axes.xaxis, *axes.get_xlim())
+    plain_log(axes.yaxis, *axes.get_ylim())
     unit = known["unit"].iloc[0]
     axes.set_xlabel(f"predicted threshold ({unit})")
     axes.set_ylabel(f"fitted threshold ({unit})")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
-
 from psychophys.base.errors import UsageError
 from psychophys.comparison.ratio_table import Ratios
-from psychophys.plots.style import COLOURS, STYLE, WIDTH_INCHES
+from psychophys.plots.dimensions import label_depth, plain_log
+from psychophys.plots.drawing import Drawing, draw_band, draw_legend, draw_line
+from psychophys.plots.style import COLOURS, SIZES, USUAL_SIZE
+
+HEIGHT_INCHES = 2.8
 
 
-def plot_ratios(ratios: Ratios) -> Figure:
-    """The ratio of every layer over its depth in ``a``, with its interval, a colour a pair.
+def plot_ratios(ratios: Ratios, *, size: str = USUAL_SIZE) -> Drawing:
+    """The ratio of every layer over its depth in ``a``, with its interval as a band, a colour a pair.
+
+    Parameters
+    ----------
+    size
+        Of the figure: ``column``, ``page`` or ``talk``.
 
     Raises
     ------
@@ -24,27 +28,22 @@ def plot_ratios(ratios: Ratios) -> Figure:
     frame = frame[frame["ratio"].notna()]
     if frame.empty:
         raise UsageError("no ratio to draw", "Give runs that have thresholds at the same values.")
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES * 0.7, 3.2), layout="constrained")
+    chosen = SIZES.find(size)
+    with chosen.context():
+        figure = Drawing(chosen, HEIGHT_INCHES)
         axes = figure.subplots()
-        for place, rows in frame.groupby("pair"):
-            ratio = rows["ratio"].to_numpy(dtype=float)
-            ends = np.stack([ratio - rows["ratio_low"], rows["ratio_high"] - ratio]).astype(float)
-            colour = COLOURS[(int(str(place)) - 1) % len(COLOURS)]
-            label = f"{rows['b'].iloc[0]} over {rows['a'].iloc[0]}"
-            axes.errorbar(
-                rows["depth_a"], ratio, yerr=ends, color=colour, marker="o", markersize=3, linewidth=1,
-                elinewidth=0.7, label=label,
-            )  # fmt: skip
         axes.axhline(1, color="grey", linewidth=0.6, linestyle=(0, (4, 3)))
+        lines = []
+        for place, rows in frame.groupby("pair"):
+            colour = COLOURS[(int(str(place)) - 1) % len(COLOURS)]
+            name = f"{rows['b'].iloc[0]} over {rows['a'].iloc[0]}"
+            ends = (rows["ratio_low"], rows["ratio_high"])
+            draw_band(axes, rows["depth_a"], *ends, name, color=colour, alpha=0.2)
+            look = {"color": colour, "marker": "o", "markersize": 3}
+            lines.append(draw_line(axes, rows["depth_a"], rows["ratio"], name, **look))
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(
-            FuncFormatter(lambda value, _: f"{value:g}")
-            if np.ptp(np.log10(frame["ratio"])) < 1
-            else NullFormatter()
-        )
-        axes.set_xlabel("depth (0 first layer, 1 last)")
+        plain_log(axes.yaxis, *axes.get_ylim())
+        label_depth(axes)
         axes.set_ylabel("ratio of thresholds")
-        axes.legend(loc="best")
-    return figure
+        draw_legend(figure, lines)
+        return figure.finish()

@@ -183,7 +183,7 @@ GRATINGS = (
     ),
     Stimulus(
         "gabor",
-        "sinusoid under a Gaussian envelope",
+        "sinusoid under a Gaussian envelope, faded to grey by a soft-edged disc as wide as the image",
         (ORIENTATION, FREQUENCY, PHASE, SD, *COMMON),
         _draw_gabor,
         {"phase": 8},

@@ -113,6 +113,7 @@ VALUES = {
     "--scale": f"1 1.5 | 0 -1 nan 2 '' x {JUNK}",
     "--reference": f"wei-stocker-2015 ciede2000 cielab | '' wei {JUNK}",
     "--pixels-per-degree": f"1 40 100.5 10000 | '' x 0 -1 0.5 nan inf 1e308 {JUNK}",
+    "--size": f"column page talk | '' Page 7 {JUNK}",
     "--figure": "f.png f.svg f.pdf | '' . f f.jpg no/f.png names.txt/f.png",
     "statistics --output": "out.parquet out.csv - | '' . no/x.parquet pipe.parquet x.txt",
     "statistics --format": f"csv jsonl parquet | '' CSV {JUNK}",
@@ -226,7 +227,7 @@ VALUES = {
     "learn --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "--modes": "m.parquet m.csv m.jsonl text.parquet | '' . no/m.parquet pipe.parquet m.txt LONG.csv",
     "--checkpoints": "weights shots '' | names.txt names.txt/x no/such LONG",
-    "--save": "a.png \u00fc.JPG | '' . a a.txt a.palm toy.parquet folder.parquet no/a.png LONG.png",
+    "--save": "a.png \u00fc.SVG | a.jpg '' . a a.txt a.palm toy.parquet folder.parquet no/a.png LONG.png",
     "--sort": f"ratio ratio_last threshold_last threshold_best anisotropy parameters | '' name {JUNK}",
     "--top": f"1 3 HUGE | 0 -1 {NOT_INTEGER}",
 }

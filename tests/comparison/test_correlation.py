@@ -238,7 +238,7 @@ def test_plot_draws_every_run(results: Path, tmp_path: Path) -> None:
     done = call_inside("plot", results, "-o", "thresholds.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "thresholds.png") as figure:
-        assert figure.width == 1400
+        assert figure.width == 2100
         assert figure.height > 1000
 
 

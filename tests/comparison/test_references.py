@@ -318,7 +318,7 @@ def test_figures_show_the_human_curve(rings: dict[str, Results], functions: Resu
     figure = plot_thresholds(results, human=True, pixels_per_degree=50)
     panel = figure.axes[0]
     unit = {"orientation": "deg", "patch": "deg", "contrast": "nominal Michelson"}[name]
-    assert panel.get_ylabel() == f"threshold ({unit})"
+    assert panel.get_ylabel().replace("\n", " ") == f"threshold ({unit})"
     *layers, human = panel.get_lines()
     assert human.get_label() == "human (scaled)"
     mean = np.mean([np.log(line.get_ydata()).mean() for line in layers])

@@ -521,7 +521,7 @@ def test_the_figure_shows_eight_layers_and_marks_what_has_no_ellipse(resnet: Obs
         plot_ellipses(fisher_matrix(resnet, ("x", "y", "size"), values=1, parameters={"phase": 1}))
     deaf = plot_ellipses(fisher_matrix(observe(Deaf()), layers="constant", **SMALL))
     (axes,) = deaf.get_axes()
-    assert axes.get_title() == "constant, 3 without"
+    assert axes.get_title(loc="left") == "constant, 3 without"
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
