@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from psychophys.measurement.plan import plan
     from psychophys.measurement.run import run
     from psychophys.measurement.spec import Measurement
+    from psychophys.measurement.tuning import tuning_curves
     from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
+    from psychophys.results.tuning_curves import TuningCurves
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
@@ -69,6 +71,7 @@ _HOMES = {
     "measurement.run": ("run",),
     "measurement.measure": ("measure",),
     "measurement.fisher_matrix": ("fisher_matrix",),
+    "measurement.tuning": ("tuning_curves",),
     "results.thresholds": (
         "Results",
         "concat",
@@ -78,6 +81,7 @@ _HOMES = {
         "FisherResults",
         "confusable",
     ),
+    "results.tuning_curves": ("TuningCurves",),
     "results.summary": ("summarize",),
     "simulation.run": ("simulate",),
     "simulation.check": ("check_results",),
@@ -146,6 +150,7 @@ __all__ = [
     "Results",
     "Simulations",
     "Stimulus",
+    "TuningCurves",
     "UsageError",
     "acuity",
     "check_results",
@@ -174,6 +179,7 @@ __all__ = [
     "save_figure",
     "simulate",
     "summarize",
+    "tuning_curves",
     "with_images",
 ]
 

@@ -18,6 +18,7 @@ from psychophys.cli.lists import layers, models, noises, priors, stimuli
 from psychophys.cli.measure import measure
 from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
+from psychophys.cli.responses import responses
 from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
 from psychophys.cli.statistics import statistics
@@ -33,6 +34,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     compare: ("studies/efficient-coding", "studies/people"),
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
+    responses: ("guides/responses",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from psychophys.results.fisher_matrices import FisherResults
 from psychophys.results.ranking import RANKINGS, Ranking, rank
 from psychophys.results.summary import (
     LAYER,
@@ -24,6 +23,7 @@ from psychophys.results.summary import (
     run_name,
     summarize,
 )
+from psychophys.results.tables import RunTable
 from psychophys.results.thresholds import Results
 
 Update = Callable[[str, int, int], None]
@@ -196,7 +196,7 @@ def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
         say(console, line)
 
 
-def print_skipped(console: Console, results: Results | FisherResults) -> None:
+def print_skipped(console: Console, results: RunTable) -> None:
     """Say what was adapted to checkpoints, which modules asked for could not be measured, and why."""
     every = [sentence for record in results.runs.values() for sentence in record.get("adapted", ())]
     say(console, *(f"adapted: {sentence}" for sentence in dict.fromkeys(every)))

@@ -98,10 +98,12 @@ def _printers(path: Path) -> Mapping[str, Any]:
     from psychophys.cli.tables.matrices import print_matrices
     from psychophys.cli.tables.priors import print_prior
     from psychophys.cli.tables.simulations import print_simulations
+    from psychophys.cli.tables.tuning import print_curves
 
     return {
         "learning": print_findings,
         "fisher": partial(_print_with_provenance, print_matrices),
+        "responses": partial(_print_with_provenance, print_curves),
         "simulation": partial(_print_with_provenance, print_simulations),
         "comparison": print_comparison,
         "prior": partial(print_prior, file=str(path)),
