@@ -55,8 +55,8 @@ def responses(
 ) -> None:
     """Write how channels or units respond by value: tuning curves, averaged over phases or images.
 
-    Options of noise, thresholds and intervals are not for this command. The table is written as it is made:
-    if anything fails, no file is left.
+    Options of noise, thresholds and intervals are not for this command; --estimator and --step are of the
+    derivative. The table is written as it is made: if anything fails, no file is left.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ def made_again(held: RunTable, jobs: Sequence[Job], identify: Callable[[Observer
     """
     missing = held.identifiers
     names = {job.model for job in jobs}
-    models = set(held.table.column("model").to_pylist())
+    models = set(held.table.column("model").unique().to_pylist())
     if len(missing) > len(jobs) or not (models <= names or any(map(is_learned, names))):
         return False  # Without loading any.
     for job in jobs:

@@ -107,7 +107,8 @@ class LayerTuning:
     unit, values
         Where the responses were measured: (K,).
     modulation
-        Of every unit that is not dead: range of the response over values, over its largest size.
+        Of every unit that is not dead: range of the mean response over values, over the largest r.m.s.
+        response over samples at one value.
     preferred
         How many tuned units respond most at each value: (K,).
     dead
@@ -125,12 +126,12 @@ class LayerTuning:
 
     def add(self, response: Array, sd: Array) -> None:
         """Take the curves of some more units: (U, K) each."""
-        silent = (response == 0).all(axis=1) & (np.nan_to_num(sd) == 0).all(axis=1)
-        alive = response[~silent & np.isfinite(response).all(axis=1)]
-        with np.errstate(invalid="ignore", over="ignore"):
-            modulation = np.ptp(alive, axis=1) / np.abs(alive).max(axis=1, initial=0)
-        # Zero on average at every value, and still not dead: it is not modulated.
-        modulation = np.nan_to_num(modulation, nan=0.0)
+        # With the spread over samples: a mean of 0 has rounding alone that changes with the value.
+        size = np.hypot(response, np.nan_to_num(sd)).max(axis=1)
+        silent = size == 0
+        seen = ~silent & np.isfinite(response).all(axis=1)
+        alive = response[seen]
+        modulation = np.ptp(alive, axis=1) / size[seen]
         best = alive[modulation >= TUNED].argmax(axis=1)
         self.n_units += len(response)
         self.dead += int(silent.sum())

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import emulated
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -23,7 +24,7 @@ from psychophys.measurement.tuning import TuningRun, plan_tuning
 from psychophys.observers.layers import Layer
 from psychophys.observers.units import Axes, find_axes
 from psychophys.results.streams import Stream
-from psychophys.results.tuning_curves import TuningCurves, summarize_curves
+from psychophys.results.tuning_curves import LayerTuning, TuningCurves, summarize_curves
 
 PHASES = (0.0, 70.0, 200.0)
 VALUES = (0.0, 30.0, 90.0)
@@ -197,6 +198,17 @@ def test_a_summary_counts_what_is_tuned_and_what_is_dead(known: psychophys.Obser
     assert found["linear"].median_modulation == pytest.approx(0.84 / 8.84, rel=1e-5)
 
 
+def test_rounding_about_a_mean_of_0_is_no_tuning() -> None:
+    layer = LayerTuning("", "", "", np.arange(3.0))
+    layer.add(np.array([[1e-9, -2e-9, 0.0], [1.0, 2.0, 1.5]]), np.array([[0.3] * 3, [0.0] * 3]))
+    assert (layer.n_units, layer.tuned, layer.dead) == (2, 1, 0)
+    assert list(layer.preferred) == [0, 1, 0]
+    layer.add(
+        np.array([[0.0] * 3, [np.inf, 1.0, 1.0], [0.0] * 3]), np.array([[np.nan] * 3] * 2 + [[0.2] * 3])
+    )
+    assert (layer.n_units, layer.tuned, layer.dead) == (5, 1, 1)
+
+
 def test_the_most_modulated_are_kept(known: psychophys.Observer) -> None:
     found = known_curves(known, most=1).to_pandas()
     assert len(found) == 3 * 3
@@ -220,6 +232,24 @@ def test_parts_and_passes_change_nothing(
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == seen[-1][1]
     assert len(seen) > 24
+
+
+def test_a_gpu_gives_the_cpus_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(device: str) -> pd.DataFrame:
+        network = nn.Sequential(nn.Conv2d(3, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 12 * 12, 3))
+        for place, parameter in enumerate(network.parameters()):
+            draws = torch.Generator().manual_seed(place)
+            parameter.data = torch.randn(parameter.shape, generator=draws) / parameter[0].numel() ** 0.5
+        observer = psychophys.Observer(network, input_size=16, device=device)
+        frames = [
+            table(observer, "*", per=per, derivative=True, units={"0": [1, 3]}) for per in ("channel", "unit")
+        ]
+        return pd.concat(frames).drop(columns="run_id")
+
+    here = found("cpu")
+    with emulated.gpu(monkeypatch):
+        there = found("cuda:0")
+    pd.testing.assert_frame_equal(here, there, rtol=1e-4, atol=1e-6)
 
 
 def test_moments_are_those_of_all_samples_at_once() -> None:

@@ -35,9 +35,9 @@ def print_tuning(console: Console, summary: Summary, runs: Mapping[str, Any]) ->
         print_table(console, _table(summary.of(run_id), record, "utf" in console.encoding.lower()))
     say(
         console,
-        "Modulation: range of the response over the values, over its largest size; median of those not dead. "
-        f"Tuned: modulation of {TUNED:g} or more. Dead: response 0 at every value. Bars: how many tuned ones "
-        "respond most at each value.",
+        "Modulation: range of the mean response over the values, over the largest r.m.s. response over "
+        f"samples; median of those not dead. Tuned: modulation of {TUNED:g} or more. Dead: response 0 at "
+        "every value. Bars: how many tuned ones respond most at each value.",
     )
     print_skipped(console, TuningCurves.from_rows([], runs))
 
@@ -66,8 +66,8 @@ def _table(layers: list[LayerTuning], record: Mapping[str, Any], unicode: bool) 
         table.add_row(
             layer.layer,
             f"{layer.n_units:,}",
-            f"{layer.tuned / layer.n_units:.0%}",
-            f"{layer.dead / layer.n_units:.0%}",
+            f"{100 * layer.tuned / layer.n_units:.3g}%",
+            f"{100 * layer.dead / layer.n_units:.3g}%",
             number(layer.median_modulation),
             curve(list(layer.preferred), BLOCKS if unicode else PLAIN_BLOCKS),
         )
