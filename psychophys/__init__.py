@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from psychophys.measurement.repeat import Specification, specifications
     from psychophys.measurement.run import run
     from psychophys.measurement.spec import Measurement
+    from psychophys.measurement.tuning import tuning_curves
     from psychophys.measurement.written import read_specifications
     from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
+    from psychophys.results.tuning_curves import TuningCurves
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
@@ -76,6 +78,7 @@ _HOMES = {
     "measurement.run": ("run",),
     "measurement.measure": ("measure",),
     "measurement.fisher_matrix": ("fisher_matrix",),
+    "measurement.tuning": ("tuning_curves",),
     "results.thresholds": (
         "Results",
         "concat",
@@ -85,6 +88,7 @@ _HOMES = {
         "FisherResults",
         "confusable",
     ),
+    "results.tuning_curves": ("TuningCurves",),
     "results.summary": ("summarize",),
     "simulation.run": ("simulate",),
     "simulation.check": ("check_results",),
@@ -158,6 +162,7 @@ __all__ = [
     "Simulations",
     "Specification",
     "Stimulus",
+    "TuningCurves",
     "UsageError",
     "acuity",
     "check_results",
@@ -190,6 +195,7 @@ __all__ = [
     "specifications",
     "summarize",
     "threshold_ratios",
+    "tuning_curves",
     "with_images",
 ]
 

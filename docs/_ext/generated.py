@@ -190,6 +190,7 @@ def columns() -> str:
     tables = {
         "Thresholds": ("`measure`, `sweep`, `learn`; [`Results`](api.md)", psychophys.Results),
         "Fisher matrices": ("`fisher`; `psychophys.fisher_matrix`", psychophys.FisherResults),
+        "Tuning curves": ("`responses`; `psychophys.tuning_curves`", psychophys.TuningCurves),
         "Simulated observers": ("`simulate`; `psychophys.simulate`", psychophys.Simulations),
         "Threshold ratios": ("`versus`; `psychophys.threshold_ratios`", psychophys.Ratios),
         "Half-times of modes": ("`learn linear`; `psychophys.read_modes`", psychophys.Modes),
@@ -198,7 +199,12 @@ def columns() -> str:
     parts = []
     for title, (made, public) in tables.items():
         rows = [
-            [code(column.name), code(column.type), cell(column.unit), cell(column.meaning)]
+            [
+                code(column.name),
+                code(getattr(column.type, "value_type", column.type)),
+                cell(column.unit),
+                cell(column.meaning),
+            ]
             for column in public.columns
         ]
         parts += [f"## {title}", f"Written by {made}.", table(["column", "type", "unit", "meaning"], rows)]

@@ -21,6 +21,7 @@ from psychophys.cli.measure import measure
 from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
 from psychophys.cli.report import report
+from psychophys.cli.responses import responses
 from psychophys.cli.show import show
 from psychophys.cli.simulate import simulate
 from psychophys.cli.spec import spec
@@ -41,6 +42,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     versus: ("guides/results",),
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
+    responses: ("guides/responses",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),

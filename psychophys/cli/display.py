@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from psychophys.cli.screen import plain_table, print_table, say
-from psychophys.results.fisher_matrices import FisherResults
 from psychophys.results.notes import notes
 from psychophys.results.ranking import RANKINGS, Ranking, rank
 from psychophys.results.summary import (
@@ -26,6 +25,7 @@ from psychophys.results.summary import (
     run_name,
     summarize,
 )
+from psychophys.results.tables import RunTable
 from psychophys.results.thresholds import Results
 from psychophys.results.words import large, number
 
@@ -150,7 +150,7 @@ def print_failures(console: Console, failures: list[dict[str, Any]]) -> None:
         say(console, line)
 
 
-def print_skipped(console: Console, results: Results | FisherResults) -> None:
+def print_skipped(console: Console, results: RunTable) -> None:
     """Say what was adapted to checkpoints, which modules asked for could not be measured, and why."""
     say(console, *notes(results.runs))
 

@@ -125,10 +125,12 @@ def _printers(path: Path) -> Mapping[str, Any]:
     from psychophys.cli.tables.priors import print_prior
     from psychophys.cli.tables.ratios import print_ratios
     from psychophys.cli.tables.simulations import print_simulations
+    from psychophys.cli.tables.tuning import print_curves
 
     return {
         "learning": print_findings,
         "fisher": print_matrices,
+        "responses": print_curves,
         "simulation": print_simulations,
         "comparison": print_comparison,
         "ratios": print_ratios,

@@ -10,6 +10,8 @@ from psychophys.base.errors import UsageError
 from psychophys.stimuli import MOST_VALUES
 
 Values = int | list[float]
+MOST_UNITS = 1_000_000
+"""In a range of them: more are chosen by layer."""
 
 
 def parse_values(name: str, text: str) -> Values:
@@ -58,6 +60,28 @@ def parse_options(settings: list[str]) -> dict[str, float]:
             raise UsageError(
                 f"noise option {setting!r} is not NAME=NUMBER", "Write --noise-option rectify=1."
             ) from None
+    return parsed
+
+
+def parse_units(settings: list[str]) -> dict[str, list[int]]:
+    """``LAYERS:INDICES`` options, as ``conv1:0,5,10-20``, to indices by pattern of layers."""
+    parsed: dict[str, list[int]] = {}
+    for setting in settings:
+        pattern, _, text = setting.rpartition(":")
+        found: list[int] = []
+        for part in text.split(","):
+            ends = re.fullmatch(r"\s*(\d{1,12})(?:\s*-\s*(\d{1,12}))?\s*", part, re.ASCII)
+            if ends is None or not pattern:
+                raise UsageError(
+                    f"units {setting[:80]!r} are not LAYERS:INDICES", "Write --units conv1:0,5,10-20."
+                )
+            first, last = int(ends[1]), int(ends[2] or ends[1])
+            if not 0 <= last - first < MOST_UNITS:
+                raise UsageError(
+                    f"units {part.strip()} in {setting[:80]!r}", f"Give 1 to {MOST_UNITS:,}, rising."
+                )
+            found += range(first, last + 1)
+        parsed.setdefault(pattern, []).extend(found)
     return parsed
 
 

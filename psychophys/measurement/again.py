@@ -23,7 +23,7 @@ def made_again(held: RunTable, asked: Sequence[tuple[Job, Callable[[Observer], s
     """
     missing = held.identifiers
     names = {job.model for job, _ in asked}
-    models = set(held.table.column("model").to_pylist())
+    models = set(held.table.column("model").unique().to_pylist())
     if len(missing) > len(asked) or not (models <= names or any(map(is_learned, names))):
         return False  # Without loading any.
     for job, identify in asked:

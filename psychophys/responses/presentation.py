@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from psychophys.base.types import Array
-from psychophys.observers.layers import Layer, module_names, recording
+from psychophys.observers.layers import Layer, ReceiveOutput, module_names, recording
 from psychophys.observers.observer import Observer
 from psychophys.responses.estimators import Estimator
 from psychophys.responses.single import Block, ReceiveChange, Render, rows_of
@@ -87,16 +87,25 @@ class Presentation:
     def squares(self) -> dict[str, Array]:
         """Squared norms of the layers' responses to the images, (S * K,), without a derivative."""
         found: dict[str, Tensor] = {}
+        images = self.n_samples * len(self.values)
+
+        def receive(name: str, output: Tensor) -> None:
+            found[name] = torch.linalg.vector_norm(rows_of(output, images), dim=1).square()
+
+        self.plain(receive)
+        return fetched(found)
+
+    def plain(self, receive: ReceiveOutput) -> None:
+        """Hand the layers' outputs for the images to ``receive``, without a derivative."""
         wanted = {layer.name for layer in self.layers}
         grid = self.values.repeat(self.n_samples, 1)
 
-        def receive(name: str, output: Tensor) -> None:
+        def receive_wanted(name: str, output: Tensor) -> None:
             if name in wanted:
-                found[name] = torch.linalg.vector_norm(rows_of(output, grid.numel()), dim=1).square()
+                receive(name, output)
 
-        with torch.no_grad(), recording(self.observer.model, module_names(self.layers), receive):
+        with torch.no_grad(), recording(self.observer.model, module_names(self.layers), receive_wanted):
             self.observer.model(self.observer.preprocess(self.render(grid)))
-        return fetched(found)
 
     def images(self) -> tuple[Tensor, Tensor]:
         """The images and their exact derivatives by the value: (S * K, 3, H, W) each."""

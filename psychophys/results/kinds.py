@@ -78,6 +78,13 @@ KINDS = {
             "FisherResults.read",
         ),
         Kind(
+            "responses",
+            "file of tuning curves",
+            b"psychophys_responses",
+            "psychophys responses",
+            "TuningCurves.read",
+        ),
+        Kind(
             "simulation",
             "file of simulations",
             b"psychophys_simulation",
@@ -156,7 +163,8 @@ def look(path: Path) -> Found:
             return Found(None, "a table without provenance, CSV or JSON lines")
         return Found(None, "a file of another program")
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        # What was added when the file was closed is not in its schema.
+        metadata = pq.read_metadata(path).metadata or {}
     except UNREADABLE as error:
         return Found(None, f"damaged ({type(error).__name__})", damaged=True)
     kind = next((kind for kind in KINDS.values() if _has(metadata, kind)), None)

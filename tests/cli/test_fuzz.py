@@ -179,6 +179,7 @@ VALUES = {
             "--by-depth",
             "--pool",
             "--pretrained",
+            "--derivative",
             "--dry-run",
             "--largest-first",
             "--retry-failed",
@@ -194,6 +195,13 @@ VALUES = {
     "--dimensions": "orientation,frequency x,y y,x,size ' phase , contrast' hue,value rotation,blur"
     f" x,luminance orientation,angle | '' , x x,x x, ,x sample,x x,Y LONG,x {JUNK}",
     "fisher --output": "out.parquet out.csv - toy.parquet | '' . no/x.parquet pipe.parquet",
+    "responses models": f"toy_net toy_net toy_dead toy_endless hf-hub:no/such | '' toy_nte toy_* {JUNK}",
+    "--per": f"channel unit | '' units {JUNK}",
+    "--units": "conv:0 conv:0-3,1 fc:2 relu*:0 ' conv:1 - 2' none:0 conv:4 conv:999999999999"
+    f" | '' conv conv: :1 conv:-1 conv:3-1 conv:a conv:0-HUGE conv:0-99999999999 {JUNK}",
+    "--most": f"1 3 HUGE | 0 -1 {NOT_INTEGER}",
+    "responses --output": "out.parquet out.csv out.jsonl - | '' . no/x.parquet pipe.parquet toy.parquet",
+    "responses --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "fisher --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "sweep --output": "results swept broken . a/b/c names.txt names.txt/x LONG ODD '' |",
     "--models-file": f"names.txt | '' . missing zero.parquet other.parquet folder.parquet {JUNK}",
@@ -237,6 +245,7 @@ USUAL = {
     "sweep": "--weights random --values 1 --engine serial",
     "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
+    "responses": "--weights random --values 2",
     "check": "--weights random",
     "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
@@ -268,6 +277,7 @@ EXAMPLES |= {
     "priors": 2,
     "explain": 10,
     "fisher": 25,
+    "responses": 25,
     "noises": 2,
     "simulate": 30,
     "learn": 15,
@@ -281,6 +291,7 @@ SLOW = (
     "sweep",
     "simulate",
     "fisher",
+    "responses",
     "learn",
     "show",
     "statistics",
@@ -300,6 +311,11 @@ FIRST = {
     "paper": "fig2",
 }
 ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises", "explain")
+TABLES = {
+    "fisher": "fisher.parquet",
+    "responses": "responses.parquet",
+    "simulate": "simulation.parquet",
+}
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
 GROUP = get_command(app)
 COMMANDS: dict[str, Any] = GROUP.commands  # type: ignore[attr-defined]
@@ -496,8 +512,8 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         for content in made.values():
             file_format = said(words, suffix, "--format")
             assert len(READERS[file_format](io.BytesIO(content))) > 0
-    elif words[0] in ("fisher", "simulate"):
-        usual = {"fisher": "fisher.parquet", "simulate": "simulation.parquet"}[words[0]]
+    elif words[0] in TABLES:
+        usual = TABLES[words[0]]
         output, figure = said(words, usual, "--output", "-o"), said(words, "", "--figure")
         assert code == 1 or set(written) == {output, figure} - {"", "-"}
         for name in set(written) - {figure}:

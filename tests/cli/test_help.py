@@ -65,6 +65,7 @@ def table(name: str, folder: str) -> Sequence[object]:
         (names.NOISES, "NOISE", "noise"),
         (names.ESTIMATORS, "ESTIMATORS", "responses"),
         (names.WEIGHTS, "WEIGHTS", "observers"),
+        (names.GRAINS, "GRAINS", "observers"),
         (names.DTYPES, "DTYPES", "observers"),
         (names.PRESETS, "PRESETS", "measurement"),
         (names.TASKS, "TASKS", "simulation"),

@@ -15,6 +15,7 @@ LEARN = ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapsh
 MADE = {
     "measure": (["measure", *USUAL], ["--seed", "1"]),
     "fisher": (["fisher", *USUAL, "--frequencies", "4,8"], ["--seed", "1"]),
+    "responses": (["responses", *USUAL], ["--seed", "1"]),
     "simulate": (["simulate", *USUAL], ["--trial-seed", "1"]),
     "check": (["simulate", "--check", "measure.parquet", "-q"], ["--trial-seed", "1"]),
     "versus": (["versus", "measure.parquet", "measure.parquet", "-q"], ["--confidence", "0.9"]),
@@ -100,7 +101,8 @@ def test_a_refusal_comes_before_anything_is_measured(folder: Path, monkeypatch: 
     for module in ("measurement.run.gather", "measurement.fisher_matrix.run_blocks"):
         monkeypatch.setattr(f"psychophys.{module}", fail)
     monkeypatch.setattr("psychophys.simulation.run.prepare", fail)
-    for name in ("measure", "fisher", "simulate", "check"):
+    monkeypatch.setattr("psychophys.measurement.tuning.gather_curves", fail)
+    for name in ("measure", "fisher", "responses", "simulate", "check"):
         words, other = MADE[name]
         refuse(folder, *words, *other, "-o", f"{name}.parquet")
 

@@ -81,7 +81,13 @@ def test_every_command_and_option_is_documented(site: Path) -> None:
 
 def test_every_column_is_documented(site: Path) -> None:
     page = (site / "reference" / "columns.html").read_text()
-    for table in (psychophys.Results, psychophys.Simulations, psychophys.Modes, psychophys.Prior):
+    for table in (
+        psychophys.Results,
+        psychophys.TuningCurves,
+        psychophys.Simulations,
+        psychophys.Modes,
+        psychophys.Prior,
+    ):
         for column in table.schema.names:
             assert f">{column}<" in page
 

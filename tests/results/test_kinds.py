@@ -22,6 +22,7 @@ USUAL = ["test_resnet", "--weights", "random", "--values", "4", "--phases", "1",
 MADE = {
     "results": ["measure", *USUAL],
     "fisher": ["fisher", *USUAL, "--frequencies", "4,8"],
+    "responses": ["responses", *USUAL],
     "simulation": ["simulate", *USUAL],
     "learning": ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"],
     "comparison": ["compare", "results.parquet", "-q"],
