@@ -68,13 +68,17 @@ def _dated(note: str, kind: str) -> str:
     return note if kind == "recorded" and re.match(r"recorded \d{4}-\d\d-\d\d: .", note) else ""
 
 
+PROGRESS = re.compile(r".+: [\d,]+ of [\d,]+ \w+(, about \d+ s left)?$")
+"""Printed every 30 s, and so by slow machines alone."""
+
+
 def differences(expected: str, printed: str, tolerance: float = 0.02) -> list[str]:
     """What differs between an output in a page and one that was printed.
 
     A line ``...`` stands for any lines. Spaces do not matter, numbers agree within the tolerance or one unit
     of their last digit.
     """
-    given = [line for line in printed.splitlines() if line.strip()]
+    given = [line for line in printed.splitlines() if line.strip() and not PROGRESS.match(line)]
     place, skipping, wrong = 0, False, []
     for line in filter(str.strip, expected.splitlines()):
         if line.strip() == "...":
