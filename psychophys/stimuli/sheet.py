@@ -40,7 +40,12 @@ def _pictures(
 ) -> list[tuple[float, Image.Image]]:
     values = parameter.grid(columns)
     images = stimulus.render({parameter.name: torch.tensor(values)}, (size, size))
+    return list(zip(values, as_pictures(stimulus, images), strict=True))
+
+
+def as_pictures(stimulus: Stimulus, images: torch.Tensor) -> list[Image.Image]:
+    """Rendered images, (N, 3, H, W), as pictures."""
     if not stimulus.unit_range:
         images = (images + 1) / 2
     arrays = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return [(value, Image.fromarray(array)) for value, array in zip(values, arrays, strict=True)]
+    return [Image.fromarray(array) for array in arrays]
