@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psychophys.base.errors import UsageError
-from psychophys.cli.options import Force
+from psychophys.cli.options import Force, Quiet
 
 
 def report(
@@ -23,7 +23,7 @@ def report(
         str | None, typer.Option(help="Of the page. Default: what was measured of which models.")
     ] = None,
     force: Force = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say where the page is.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write one page of HTML with what was found: words, figures, tables, and how to run it again.
 
