@@ -174,7 +174,7 @@ def words() -> list[list[str]]:
 
 def _words() -> list[list[str]]:
     import psychophys
-    from psychophys.cli.tables.words import HEADINGS, TERMS
+    from psychophys.results.glossary import HEADINGS, TERMS
     from psychophys.results.indices import INDICES
     from psychophys.results.ranking import RANKINGS
 

@@ -48,7 +48,7 @@ def compare(
 
     \b
     Examples:
-      psychophys measure --weights pretrained,random --seeds 20 && psychophys compare results.parquet
+      psychophys measure --weights pretrained,random --seeds 19 && psychophys compare results.parquet
       psychophys compare results.parquet --prior prior.parquet --figure coding.png
       psychophys compare results.parquet --human
       psychophys compare results.parquet --pool

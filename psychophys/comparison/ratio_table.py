@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,11 +119,24 @@ def _sentence(pair: Mapping[str, Any], rows: pd.DataFrame) -> str:
     said += f"over {len(known)} layers matched by {first['matched_by']}"
     bounded = known[known["ratio_low"].notna()]
     if bounded.empty:
-        more, less = (known["ratio"] > 1).sum(), (known["ratio"] < 1).sum()
+        more, less = _more_and_less(known["ratio"], known["ratio"])
         return f"{said}: more in {more} of them and less in {less}."
-    # As they are shown: a difference of rounding is none.
-    more, less = (bounded["ratio_low"].round(2) > 1).sum(), (bounded["ratio_high"].round(2) < 1).sum()
+    more, less = _more_and_less(bounded["ratio_low"], bounded["ratio_high"])
     return f"{said}: more in {more} of them and less in {less}, by intervals that leave out 1."
+
+
+def _more_and_less(low: pd.Series, high: pd.Series) -> tuple[int, int]:
+    return sum(side_of_one(one, times) > 0 for one in low), sum(side_of_one(one, times) < 0 for one in high)
+
+
+def side_of_one(ratio: float, shown: Callable[[float], str]) -> int:
+    """1 if a ratio is over 1, -1 if it is under, as it is shown: a difference of rounding is none.
+
+    0 for what is shown as 1, and for NaN.
+    """
+    if np.isnan(ratio):
+        return 0
+    return int(np.sign(float(shown(ratio)) - 1))
 
 
 def times(ratio: float) -> str:

@@ -96,7 +96,7 @@ def _of_run(rows: pd.DataFrame, *, pooled: bool) -> list[str]:
         return [_of_several(known, who, what)]
     kinds = kinds_of(rows)
     if not kinds:
-        return [f"{who}: {_highest(known, what)}{_pixels(rows)}.", *([] if pooled else [_no_control(first)])]
+        return [f"{who}: {_range(known, what)}{_pixels(rows)}.", *([] if pooled else [_no_control(first)])]
     return [line for kind in kinds for line in _against(rows, known, kind, who, what)]
 
 
@@ -119,17 +119,36 @@ def _why_not(rows: pd.DataFrame) -> str:
 
 
 def _no_control(first: pd.Series) -> str:
+    if first["weights"] in CONTROLS:
+        return f"{run_name(first)} is untrained itself: a control for trained networks, and no test."
     more = "pretrained,random" if first["weights"] == "pretrained" else "random"
     return (
         "Whether training contributes is not tested without untrained networks, measured in the same way, "
-        f"beside it: measure with --weights {more} --seeds {ENOUGH + 1}."
+        f"beside it: measure with --weights {more} --seeds {ENOUGH}."
     )
 
 
-def _highest(known: pd.DataFrame, what: str) -> str:
-    best = known.iloc[int(np.argmax(known["r"]))]
-    ring = "" if pd.isna(best["p_turned"]) else f"; p {best['p_turned']:.3f} against turns of the curve"
-    return f"r with {what} is {best['r']:.2f} at most, in {best['layer']}{ring}"
+def still_to_measure(comparison: pd.DataFrame) -> dict[str, int]:
+    """How many more untrained networks a test takes, by run: of trained runs that have too few."""
+    found = {}
+    for rows in single_runs(comparison):
+        first = rows.iloc[0]
+        held = [int(layers_of(rows)[f"{kind}_n"].max()) for kind in kinds_of(rows)]
+        if first["weights"] in CONTROLS or first["networks"] > 1 or max(held, default=0) >= ENOUGH:
+            continue
+        found[str(first["run_id"])] = ENOUGH - (held[0] if "random" in kinds_of(rows) else 0)
+    return found
+
+
+def _range(known: pd.DataFrame, what: str) -> str:
+    """The largest r and the smallest, which may go against what it is with."""
+    best, least = (known.iloc[int(place(known["r"]))] for place in (np.argmax, np.argmin))
+    if len(known) == 1:
+        return f"r with {what} is {best['r']:.2f}, in {best['layer']}"
+    said = f"r with {what} is {best['r']:.2f} at most, in {best['layer']}"
+    if f"{least['r']:.2f}" == f"{best['r']:.2f}":
+        return said
+    return f"{said}, and {least['r']:.2f} at least, in {least['layer']}"
 
 
 def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what: str) -> Iterator[str]:
@@ -137,9 +156,10 @@ def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what:
     first, n = rows.iloc[0], int(known[f"{kind}_n"].max())
     word = _word(kind)
     if n < ENOUGH:
+        many = f"{n} {word} networks are no test" if n > 1 else f"one {word} network is no test"
         yield (
-            f"{who}: {_highest(known, what)}; {n} {word} network{'s' if n > 1 else ''} cannot give "
-            f"p <= {GOOD_P:g}: measure {ENOUGH} or more (--seeds)."
+            f"{who}: {_range(known, what)}; {many} (p cannot be under {1 / (n + 1):.2g}): measure "
+            f"{ENOUGH - n} more, {ENOUGH} in all (--seeds {ENOUGH})."
         )
         return
     good = passing(known, kind)
@@ -149,11 +169,19 @@ def _against(rows: pd.DataFrame, known: pd.DataFrame, kind: str, who: str, what:
     where = f"{len(good)} of {len(known)} layers (p <= {GOOD_P:g} over all at once; {band})"
     yield (
         f"{who}: sensitivity to {first['dimension']} goes with {what} more closely than in {n} {word} "
-        f"networks in {f'no layer ({band})' if good.empty else where}{_pixels(rows)}."
+        f"networks in {f'no layer ({band})' if good.empty else where}{_lowest(known, best)}{_pixels(rows)}."
     )
     yield from _reservations(known, kind, word)
     if len(good):
         yield _specific(best, "human sensitivity" if "reference" in rows else "p")
+
+
+def _lowest(known: pd.DataFrame, best: pd.Series) -> str:
+    """The layer that goes against it most, if any does."""
+    least = known.iloc[int(np.argmin(known["r"]))]
+    if f"{least['r']:.2f}" == f"{best['r']:.2f}" or round(least["r"], 2) >= 0:
+        return ""
+    return f"; lowest r {least['r']:.2f}, in {least['layer']}"
 
 
 def _reservations(known: pd.DataFrame, kind: str, word: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from psychophys.base.types import Array
 from psychophys.plots.drawing import Drawing
 from psychophys.plots.style import SIZES, USUAL_SIZE
 from psychophys.stimuli import Parameter, Stimulus
@@ -61,9 +62,14 @@ def _say(stimulus: Stimulus) -> str:
 def _draw_row(row: list[Axes], stimulus: Stimulus, parameter: Parameter, pixels: int) -> None:
     values = parameter.grid(len(row))
     images = stimulus.render({parameter.name: torch.tensor(values)}, (pixels, pixels))
-    if not stimulus.unit_range:
-        images = (images + 1) / 2
-    for axes, value, image in zip(row, values, images, strict=True):
-        axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="none", vmin=0, vmax=1)
+    for axes, value, image in zip(row, values, as_seen(stimulus, images), strict=True):
+        axes.imshow(image, interpolation="none", vmin=0, vmax=1)
         axes.set_title(f"{value:.3g}", loc="center", fontsize="small")
         axes.set_axis_off()
+
+
+def as_seen(stimulus: Stimulus, images: torch.Tensor) -> Array:
+    """Rendered images, (N, 3, H, W), with values in [0, 1] as a screen shows them: (N, H, W, 3)."""
+    if not stimulus.unit_range:
+        images = (images + 1) / 2
+    return np.asarray(images.clamp(0, 1).permute(0, 2, 3, 1).numpy())

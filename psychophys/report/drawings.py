@@ -62,6 +62,13 @@ def inline_svg(figure: Figure, name: str) -> str:
     return re.sub(r"\n\s*", "\n", text).replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
+def inline_png(picture: Image.Image) -> str:
+    """A picture as an address that holds it."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
 def strip(run: pd.DataFrame, name: str) -> Strip | None:
     """The strip of one run; None where no layer depends on the stimulus."""
     table = run.pivot_table("sensitivity", "layer", "value", sort=False, dropna=False)
@@ -73,15 +80,13 @@ def strip(run: pd.DataFrame, name: str) -> Strip | None:
         return None
     colours = mpl.colormaps[STRIP_MAP](np.clip((height + 1) / 2, 0, 1), bytes=True)
     colours[~np.isfinite(share)] = (128, 128, 128, 255)
-    stream = io.BytesIO()
-    Image.fromarray(np.asarray(colours, dtype=np.uint8)[..., :3]).save(stream, "PNG", optimize=True)
+    picture = Image.fromarray(np.asarray(colours, dtype=np.uint8)[..., :3])
     row, column = divmod(int(np.nanargmax(share)), share.shape[1])
     unit, values = run["unit"].iloc[0], list(table.columns)
     alt = f"{name}: most uneven at {values[column]:g} {unit} in {table.index[row]}, "
     alt += f"{share[row, column]:.2f} times the layer's mean sensitivity"
-    image = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
     run_id = str(run["run_id"].iloc[0])
-    return Strip(run_id, name, image, alt, f"{values[0]:g}", f"{values[-1]:g} {unit}")
+    return Strip(run_id, name, inline_png(picture), alt, f"{values[0]:g}", f"{values[-1]:g} {unit}")
 
 
 def strip_scale() -> str:

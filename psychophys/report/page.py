@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from psychophys.base.errors import UsageError
 from psychophys.base.files import write_atomically
+from psychophys.comparison.verdict import ENOUGH
 from psychophys.report.content import Report
 from psychophys.report.drawings import STRIP_LIMIT, strip_scale
 from psychophys.report.side_by_side import SideBySide
@@ -21,6 +22,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 GENERATOR = "psychophys report"
 """By this word in its head a page is known to be one of these."""
 HEAD_BYTES = 2000
+LONGEST_WORD = 24
+"""Letters; what is longer is a hash or a path, and may be broken anywhere."""
 
 
 def check_page(path: str | Path, *, force: bool = False) -> None:
@@ -56,6 +59,7 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["anchor"] = anchor
+    environment.tests["long"] = lambda text: max(map(len, re.split(r"[\s-]", text))) > LONGEST_WORD
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # Layers stay in their order.
     page = environment.get_template("page.html.jinja").render(
         report=report,
@@ -64,6 +68,7 @@ def render(report: Report) -> str:
         script=Markup(_own("page.js")),
         scale=strip_scale(),
         limit=STRIP_LIMIT,
+        enough=ENOUGH,
         data=[{"curves": part.curves, "side": _changing(part.side)} for part in report.parts],
         svg=Markup,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from psychophys.base.types import Array
+from psychophys.comparison.ratio_table import side_of_one
 from psychophys.report.commands import plain
 from psychophys.report.tables import LAYER, Cell, Heading, PageTable, digits, interval, quantity
 
@@ -162,18 +164,27 @@ def _pair(at: str, first: str, other: str, pairs: list[tuple[Limit, Limit]], uni
         return [f"{at}: {first} and {other} have the same thresholds."]
     last = _last(first, other, *known[-1], unit)
     if len(known) == 1:
-        return [f"{at}: {first if logs[0, 0] > 0 else other} is finer. {last}"]
-    finer = (int((logs[:, 0] > 0).sum()), int((logs[:, 0] < 0).sum()))
-    surely = (int((logs[:, 1] > 0).sum()), int((logs[:, 2] < 0).sum()))
+        side = side_of_one(float(np.exp(logs[0, 0])), digits)
+        finest = {1: f"{first} is finer", -1: f"{other} is finer", 0: f"{first} and {other} are as fine"}
+        return [f"{at}: {finest[side]}. {last}"]
+    finer, surely = _finer(logs[:, [0, 0]]), _finer(logs[:, 1:])
     told = bool(np.isfinite(logs).all())
     sure = [f" (surely in {n})" if told else "" for n in surely]
-    meaning = " Surely: the interval of their ratio leaves out 1." if told else ""
+    meaning = " Surely: the interval of their ratio, as it is shown, leaves out 1." if told else ""
     mean = float(np.exp(logs[:, 0].mean()))
+    alike = len(known) - sum(finer)
+    neither = f"; in {alike} the ratio is 1.00 as it is shown" if alike else ""
     return [
         f"{at}: of {len(known)} layers, {first} is finer in {finer[0]}{sure[0]} and {other} in {finer[1]}"
-        f"{sure[1]}; over all of them {other} needs {digits(mean)} times the change that {first} needs "
-        f"(geometric mean).{meaning} {last}"
+        f"{sure[1]}{neither}; over all of them {other} needs {digits(mean)} times the change that {first} "
+        f"needs (geometric mean).{meaning} {last}"
     ]
+
+
+def _finer(ends: Array) -> tuple[int, int]:
+    """In how many layers the first is finer, and the other: by log ratios as they are shown."""
+    over, under = ([side_of_one(float(np.exp(log)), digits) for log in column] for column in ends.T)
+    return over.count(1), under.count(-1)
 
 
 def _last(first: str, other: str, a: Limit, b: Limit, unit: str) -> str:

@@ -178,23 +178,43 @@ def comparison_table(rows: pd.DataFrame) -> PageTable:
     """A row for each layer of one compared run."""
     first = rows.iloc[0]
     what = str(first["reference"] if "reference" in rows else first["prior"])
-    kinds = kinds_of(rows)
+    many = {kind: int(rows[f"{kind}_n"].max()) for kind in kinds_of(rows)}
+    with_q = "reference" not in rows or not _is_shape(what)
     headings = [LAYER, Heading("r", f"correlation of sensitivity with {what}")]
-    for kind in kinds:
-        word = "untrained" if kind == "random" else kind
-        headings.append(Heading(f"r, {word}", f"where 95 % of {word} networks lie", is_number=False))
-        headings.append(Heading(f"p, {word}", f"of r among {word} networks, over all layers at once"))
-    headings.append(Heading("q", "J goes with its power q, with 95 % interval"))
-    headings.append(Heading("p, turned", "share of turns of the curve that do as well"))
+    for kind, n in many.items():
+        headings += _of_controls("untrained" if kind == "random" else kind, n)
+    headings += [_q(what)] if with_q else []
+    turned = "share of turns of the curve that do as well, of each layer alone: not corrected"
+    headings.append(Heading("p, turned", turned))
     body = []
     for row in rows.to_dict("records"):
         cells = [words(row["layer"]), decimals(row["r"], 2)]
-        for kind in kinds:
+        for kind, n in many.items():
             ends = [decimals(row[f"{kind}_r_{end}"], 2).text for end in ("low", "high")]
-            cells += [Cell(" to ".join(dict.fromkeys(ends))), decimals(row[f"{kind}_p_family"], 3)]
-        cells += [decimals(row["q"], 2, row["q_low"], row["q_high"]), decimals(row["p_turned"], 3)]
-        body.append(cells)
+            p = decimals(row[f"{kind}_p_family"], 3) if n > 1 else Cell("-")
+            cells += [Cell(" to ".join(dict.fromkeys(ends))), p]
+        cells += [decimals(row["q"], 2, row["q_low"], row["q_high"])] if with_q else []
+        body.append([*cells, decimals(row["p_turned"], 3)])
     return PageTable(f"{run_name(first)} against {what}, by layer", tuple(headings), body)
+
+
+def _of_controls(word: str, n: int) -> list[Heading]:
+    """Of r and p beside so many control networks: of one there is no range, and no p worth the name."""
+    if n == 1:
+        nothing = "not given: beside one network it cannot be under 1/2"
+        return [Heading(f"r, {word}", f"r of the one {word} network"), Heading(f"p, {word}", nothing)]
+    p = f"of r among these, over all layers at once; it cannot be under {1 / (n + 1):.2g}"
+    lie = f"where 95 % of the {n} {word} networks lie"
+    return [Heading(f"r, {word}", lie, is_number=False), Heading(f"p, {word}", p)]
+
+
+def _q(what: str) -> Heading:
+    return Heading("q", f"J goes with {what} to this power, with 95 % interval")
+
+
+def _is_shape(what: str) -> bool:
+    """Whether a reference is of how thresholds vary alone: to which power they go is then not meant."""
+    return what in REFERENCES and REFERENCES[what].kind == "shape"
 
 
 def ranked_by_r(ranking: pd.DataFrame) -> PageTable:
@@ -203,7 +223,7 @@ def ranked_by_r(ranking: pd.DataFrame) -> PageTable:
         Heading("network", is_number=False),
         Heading("layer", is_number=False),
         Heading("r"),
-        Heading("q", "J goes with its power q, with 95 % interval"),
+        Heading("q", "J goes with the prior, or human sensitivity, to this power, with 95 % interval"),
         Heading("p", "of r among untrained networks, over all layers at once"),
     )
     rows = []

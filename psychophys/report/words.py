@@ -71,7 +71,18 @@ def asked(frame: pd.DataFrame, names: Mapping[str, str], runs: Mapping[str, Mapp
         f"A threshold is the change of {first['dimension']} that is told apart at "
         f"d' = {first['criterion_dprime']:g}: smaller is finer. {_noises(frame)}",
     ]
-    return [*said, _intervals(frame, runs)]
+    return [*said, *_smallness(frame), _intervals(frame, runs)]
+
+
+def _smallness(frame: pd.DataFrame) -> list[str]:
+    """Why a threshold can be far smaller than people's."""
+    noises = [known_noise(name) for name in frame["noise"].unique()]
+    if not noises or not all(noise is not None and noise.method.is_independent for noise in noises):
+        return []
+    return [
+        "The noise is independent in every unit, and information adds up over units: a layer of many units "
+        "can have very small thresholds. Compare within a layer: its values, or the same layer of networks."
+    ]
 
 
 def _ends(values: Sequence[Any]) -> list[Any]:
@@ -140,13 +151,14 @@ def settings(record: Mapping[str, Any]) -> Terms:
     """A measurement's specification: terms and values with their units."""
     made = record["measurement"]
     stimulus, noise = known_stimulus(made["stimulus"]), known_noise(made["noise"])
-    units = {} if stimulus is None else {one.name: one.unit for one in stimulus.parameters}
+    known = {} if stimulus is None else {one.name: one for one in stimulus.parameters}
     summary = "" if stimulus is None else f": {stimulus.summary}"
     terms: Terms = [("stimulus", f"{made['stimulus']}{summary}")]
     values = {made["dimension"]: made["values"], **made["parameters"]}
     for place, (name, numbers) in enumerate(values.items()):
-        unit = units.get(name, "")
-        terms.append((f"{name} (measured)" if place == 0 else name, f"{_every(numbers)} {unit}".strip()))
+        meaning = f"; {known[name].meaning}" if name in known else ""
+        said = in_unit(_every(numbers), known[name].unit if name in known else "")
+        terms.append((f"{name} (measured)" if place == 0 else name, f"{said}{meaning}"))
     formula = "" if noise is None else f"; {noise.formula}"
     terms += [("layers", ", ".join(made["layers"])), ("derivative", str(made["estimator"]))]
     terms.append(("noise", f"{made['noise']}, level {made['noise_level']:g}{formula}"))
@@ -155,6 +167,15 @@ def settings(record: Mapping[str, Any]) -> Terms:
     rest = (("precision", made.get("precision")), ("preset", made.get("preset")))
     terms += [(name, str(value)) for name, value in (*rest, ("pooling", made.get("pooling"))) if value]
     return terms
+
+
+_UNITS = {"image": "of the image's shorter side", "0-1": "(0 black, 1 white)"}
+"""Units that are words of this program, in those of everybody."""
+
+
+def in_unit(numbers: str, unit: str) -> str:
+    """Numbers with their unit in words."""
+    return f"{numbers} {_UNITS.get(unit, unit)}".strip()
 
 
 def _every(numbers: Sequence[float]) -> str:

@@ -12,6 +12,7 @@ from inside import call_inside
 
 import psychophys
 from psychophys.base.errors import UsageError
+from psychophys.comparison.ratio_table import side_of_one, times
 from psychophys.comparison.ratios import half_of_jackknife, in_activation_units, threshold_ratios
 from psychophys.measurement.batches import accumulate
 from psychophys.measurement.intervals import leaving_out
@@ -275,3 +276,11 @@ def test_the_command_writes_draws_and_says(two: Two, tmp_path: Path) -> None:
     assert piped.stdout.startswith(b'"pair","run_id_a"')
     refused = call_inside("versus", "b.parquet", "a.parquet", "-o", "a.parquet", cwd=tmp_path)
     assert refused.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("ratio", "side"),
+    [(1.0003, 0), (0.9999, 0), (1.004, 0), (0.994, -1), (1.006, 1), (np.nan, 0), (0.02, -1)],
+)
+def test_a_ratio_that_is_shown_as_one_is_on_neither_side(ratio: float, side: int) -> None:
+    assert side_of_one(ratio, times) == side

@@ -309,7 +309,7 @@ def test_no_p_is_out_of_reach_where_a_curve_repeats(observer: psychophys.Observe
     results = replaced(results, 2 - np.abs(np.sin(np.deg2rad(2 * angles))))
     for found in (psychophys.compare(results, human=True), psychophys.compare(results, "wei-stocker-2015")):
         assert found["p_least"].iloc[-1] == found["p_turned"].iloc[-1] == pytest.approx(2 / TURNS)
-        assert "is 1.00 at most, in conv; p 0.011 against turns of the curve" in conclusions(found)[0]
+        assert "is 1.00, in conv" in conclusions(found)[0]
 
 
 @pytest.mark.parametrize("name", ["orientation", "patch", "contrast"])

@@ -10,7 +10,15 @@ from rich.console import Console
 
 from psychophys.cli.tables.comparisons import print_comparison
 from psychophys.comparison.untrained import familywise_p, rank_p, with_controls
-from psychophys.comparison.verdict import conclusions, how_many_pass, kinds_of, passing, single_runs
+from psychophys.comparison.verdict import (
+    GOOD_P,
+    conclusions,
+    how_many_pass,
+    kinds_of,
+    passing,
+    single_runs,
+    still_to_measure,
+)
 from psychophys.comparison.zoo import over_models
 
 LAYERS = ("early", "deep")
@@ -184,8 +192,20 @@ def test_of_many_networks_it_is_said_in_how_many_a_layer_passes() -> None:
     [
         (20, [0.1, 0.9], ["more closely than in 20 untrained networks in 1 of 2 layers", "r 0.90, in deep"]),
         (20, [0.1, 0.15], ["in no layer (highest r 0.15, in deep; untrained there -0.19 to 0.19)"]),
-        (5, [0.1, 0.9], ["5 untrained networks cannot give p <= 0.05: measure 19 or more"]),
-        (1, [0.1, 0.9], ["1 untrained network cannot give"]),
+        (20, [-0.4, 0.9], ["in deep; untrained there -0.19 to 0.19); lowest r -0.40, in early"]),
+        (
+            5,
+            [0.1, 0.9],
+            ["5 untrained networks are no test (p cannot be under 0.17): measure 14 more, 19 in all"],
+        ),
+        (
+            1,
+            [0.1, 0.9],
+            [
+                "one untrained network is no test",
+                "r with the prior is 0.90 at most, in deep, and 0.10 at least",
+            ],
+        ),
     ],
 )
 def test_verdicts_stay_within_the_evidence(count: int, trained: list[float], parts: list[str]) -> None:
@@ -193,6 +213,15 @@ def test_verdicts_stay_within_the_evidence(count: int, trained: list[float], par
     said = " ".join(conclusions(with_controls(frame, records)))
     for part in parts:
         assert part in said
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, 19), (1, 18), (18, 1), (19, 0), (25, 0)])
+def test_as_many_are_lacking_as_make_a_p_that_can_be_small(count: int, more: int) -> None:
+    frame, records = comparison(networks(count), [[0.1, 0.9], *spread(max(count, 1))[:count]])
+    found = with_controls(frame, records)
+    assert sum(still_to_measure(found).values()) == more
+    if more == 0:
+        assert found["random_p"].min() <= GOOD_P
 
 
 def test_what_is_specific_is_said_of_the_best_layer() -> None:

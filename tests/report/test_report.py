@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import json
 import re
 import shlex
@@ -18,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from inside import call_inside
+from PIL import Image
 
 import psychophys
 from psychophys import UsageError
@@ -26,6 +29,9 @@ from psychophys.report.commands import command_lines, plain
 from psychophys.report.content import Report, report
 from psychophys.report.page import render
 from psychophys.report.side_by_side import Limit, ratio
+from psychophys.report.side_by_side import _said as sentences_of
+from psychophys.report.tables import digits
+from psychophys.results.glossary import TERMS
 
 NETS = ["test_resnet", "test_vit2"]
 MADE = {
@@ -307,7 +313,117 @@ def test_sentences_of_the_prior_are_those_of_compare(folder: Path) -> None:
     from psychophys.comparison.verdict import conclusions
 
     (part,) = built(folder / "two.parquet").parts
-    assert part.compared[0].said == conclusions(psychophys.compare(psychophys.read(folder / "two.parquet")))
+    said = part.compared[0].said
+    assert said == conclusions(psychophys.compare(psychophys.read(folder / "two.parquet")))
+
+
+@pytest.fixture(scope="module")
+def beside(folder: Path) -> Path:
+    """A network, here in place of a trained one, and one untrained network of its own."""
+    asked: dict[str, Any] = {"values": 8, "parameters": {"phase": 6}, "layers": ["layer1", "layer4", "fc"]}
+    results = psychophys.measure(NETS[0], weights="random", seed=7, **asked)
+    other = psychophys.measure(NETS[0], weights="random", **asked)
+    (run,), frame = results.runs, results.to_pandas().assign(weights="pretrained", seed=0)
+    table = pa.Table.from_pandas(frame, schema=psychophys.Results.schema, preserve_index=False)
+    record = {**results.runs[run], "weights": "pretrained", "seed": 0}
+    trained = psychophys.Results(table, {run: record})
+    psychophys.concat([trained, other]).write(folder / "beside.parquet")
+    return folder / "beside.parquet"
+
+
+def test_one_untrained_network_is_no_test_and_the_page_says_how_many_more(beside: Path) -> None:
+    (part,) = built(beside).parts
+    text = html.unescape(text_of(beside))
+    assert "one untrained network is no test (p cannot be under 0.5): measure 18 more, 19 in all" in text
+    assert "not tested without" not in text
+    assert part.lacking[0] == 18
+    assert part.lacking[1] == [
+        f"psychophys measure {NETS[0]} --weights random --seed 1 --seeds 18 --values 8 --phases 6 "
+        "--layers layer1,layer4,fc -o beside.parquet --append"
+    ]
+    table = part.compared[0].tables[0]
+    place = {heading.text: column for column, heading in enumerate(table.headings)}
+    assert {row[place["p, untrained"]].text for row in table.rows} == {"-"}
+    assert "cannot be under 1/2" in table.headings[place["p, untrained"]].meaning
+    assert table.headings[place["r, untrained"]].meaning == "r of the one untrained network"
+    assert re.fullmatch(r"-?[\d.]+", table.rows[-1][place["r, untrained"]].text)
+
+
+def test_both_ends_of_r_are_said_and_no_layer_is_called_out_by_a_p_of_its_own(beside: Path) -> None:
+    (part,) = built(beside).parts
+    for one, asked in zip(part.compared, ({}, {"human": True}), strict=True):
+        rows = psychophys.compare(psychophys.read(beside), **asked)
+        r = rows[(rows["weights"] == "pretrained") & (rows["layer_index"] >= 0)]["r"]
+        assert f"is {r.max():.2f} at most" in one.said[0]
+        assert f"{r.min():.2f} at least" in one.said[0]
+        assert not any("against turns" in line for line in one.said)
+        assert any("allows for their number" in line for line in one.sources)
+
+
+def test_a_shape_of_people_has_no_power_and_sources_are_cited(beside: Path) -> None:
+    prior, people = built(beside).parts[0].compared
+    assert "q" in {heading.text for heading in prior.tables[0].headings}
+    assert "q" not in {heading.text for heading in people.tables[0].headings}
+    assert "1,000 ImageNet photographs" in prior.sources[0]
+    assert "Nat Neurosci 18:1509, doi:10.1038/nn.4105" in people.sources[0]
+
+
+def test_what_is_shown_as_one_is_no_win() -> None:
+    def two(value: float) -> list[Limit]:
+        return [
+            Limit("a", 0.021, 0.02099, 0.02101),
+            Limit("a", 0.021 * value, 0.02099 * value, 0.02101 * value),
+        ]
+
+    rows = [("a", two(1.0003)), ("b", two(1.5)), ("c", two(0.5))]
+    said = sentences_of("At 0", ["one", "two"], rows, "deg")[0]
+    assert (
+        "of 3 layers, one is finer in 1 (surely in 1) and two in 1 (surely in 1); in 1 the ratio is" in said
+    )
+    assert "one and two are as fine" in sentences_of("At 0", ["one", "two"], rows[:1], "deg")[0]
+
+
+def test_the_finest_value_and_its_threshold_are_those_of_the_results(beside: Path) -> None:
+    (part,) = built(beside).parts
+    frame = psychophys.read(beside).to_pandas()
+    rows = frame[(frame["weights"] == "pretrained") & (frame["layer"] == "fc")]
+    best = rows.loc[rows["threshold"].idxmin()]
+    wanted = (
+        f"in fc, the last layer, finest at {best['value']:g} deg, threshold {digits(best['threshold'])} ("
+    )
+    assert any(wanted in line for line in part.found)
+
+
+@pytest.mark.parametrize("name", ["two.parquet", "hue.parquet"])
+def test_the_picture_is_the_stimulus_that_was_shown(name: str, folder: Path) -> None:
+    (part,) = built(folder / name).parts
+    assert part.shown is not None
+    data = base64.b64decode(part.shown.image.partition(",")[2])
+    record = next(iter(psychophys.read(folder / name).runs.values()))
+    picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float)
+    made = record["measurement"]
+    fixed = {key: values[0] for key, values in made["parameters"].items()}
+    middle = {made["dimension"]: sorted(made["values"])[len(made["values"]) // 2]}
+    image = psychophys.STIMULI[made["stimulus"]].render({**fixed, **middle}, tuple(record["input_size"]))
+    assert np.abs(picture / 255 - image[0].permute(1, 2, 0).numpy()).max() < 0.003
+
+
+def test_words_are_those_of_explain(folder: Path) -> None:
+    (part,) = built(folder / "two.parquet").parts
+    words = dict(part.words)
+    assert {"threshold", "relative noise", "jvp", "turns of the curve", "q", "pixels"} <= set(words)
+    assert words["jvp"] == TERMS["jvp"]
+    (hue,) = built(folder / "hue.parquet").parts
+    assert "cardinal" not in dict(hue.words)
+
+
+def test_the_steps_lead_to_this_page(folder: Path) -> None:
+    steps = report(folder / "two.parquet", "My networks").steps
+    lines = [line for step in steps for line in step.lines]
+    assert lines[0].startswith("pip install")
+    assert "psychophys measure --from two.parquet -o again.parquet" in lines
+    assert lines[-1] == "psychophys report two.parquet --title 'My networks'"
+    assert any("drawn with seed 0" in step.said for step in steps)
 
 
 @pytest.mark.slow

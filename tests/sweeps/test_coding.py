@@ -62,7 +62,7 @@ def test_one_command_measures_compares_draws_and_concludes(tested: tuple[Path, s
         "verdict.txt",
     ]
     assert "4/4 test_resnet net.pth random 2: 16 rows" in said
-    assert "3 untrained networks cannot give p <= 0.05: measure 19 or more" in said
+    assert "3 untrained networks are no test (p cannot be under 0.25): measure 16 more, 19 in all" in said
     verdict = (folder / "out" / "verdict.txt").read_text()
     assert " ".join(verdict.split()) in said
     comparison = psychophys.read_comparison(folder / "out" / "comparison.parquet")
@@ -103,7 +103,7 @@ def test_a_directory_of_a_test_is_read_by_every_command(tested: tuple[Path, str]
     )
     compared = call_inside("compare", "out", cwd=folder)
     assert compared.returncode == 0
-    assert "3 untrained networks cannot give" in " ".join(compared.stderr.decode().split())
+    assert "3 untrained networks are no test" in " ".join(compared.stderr.decode().split())
 
 
 def test_another_test_does_not_take_the_place_of_one(
@@ -143,7 +143,7 @@ def test_an_untrained_network_can_be_tested(tmp_path: Path) -> None:
     assert folder.name == "coding-test_resnet-random"
     verdict = (folder / "verdict.txt").read_text()
     assert "test_resnet (random): r with the prior is" in verdict
-    assert "2 untrained networks cannot give p" in verdict
+    assert "2 untrained networks are no test (p cannot be under 0.33)" in verdict
 
 
 def test_controls_have_the_shapes_of_the_checkpoint(tmp_path: Path) -> None:

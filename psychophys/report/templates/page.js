@@ -120,6 +120,12 @@
     area.querySelector(".controls").hidden = false;
     figure.hidden = false;
     listLayers();
+    let seen = chart.clientWidth;
+    addEventListener("resize", () => {
+      if (chart.clientWidth === seen) return;
+      seen = chart.clientWidth;
+      draw();
+    });
   };
 
   const words = (curves, lines) => {
@@ -150,10 +156,23 @@
     return found;
   };
 
+  // Lines of at most so many letters: between words where that can be.
+  const wrapped = (text, most) => {
+    const found = [""];
+    for (const word of text.split(" ").flatMap((one) => one.match(new RegExp(`.{1,${most}}`, "g")) || [])) {
+      const last = found[found.length - 1];
+      if (last && last.length + 1 + word.length > most) found.push(word);
+      else found[found.length - 1] = last ? `${last} ${word}` : word;
+    }
+    return found;
+  };
+
   const drawChart = (chart, curves, lines, several) => {
-    const wide = 720, left = 62, right = 14, top = 12, plot = 300;
+    // As wide as it is seen, so that its letters are as large as they are meant.
+    const wide = Math.max(260, Math.min(960, chart.clientWidth || 720)), left = 62, right = 14, top = 12, plot = 300;
     const numbers = lines.flatMap(({ y, low, high }) => [...y, ...(low || []), ...(high || [])]).filter((one) => one);
-    const keys = lines.length * 19;
+    const called = lines.map((line) => wrapped(several ? `${line.layer}, ${line.run}` : line.layer, Math.floor((wide - 52) / 7.8)));
+    const keys = called.flat().length * 19;
     const svg = make("svg", { viewBox: `0 0 ${wide} ${top + plot + 46 + keys}`, role: "img", "aria-label": words(curves, lines) });
     chart.replaceChildren(svg);
     if (!numbers.length) return;
@@ -183,9 +202,9 @@
       } else banded.forEach(([a, , low, high]) => svg.append(make("line", { x1: X(a), x2: X(a), y1: Y(low), y2: Y(high), style })));
       if (known.length > 1) svg.append(make("path", { d: `M${known.map(([a, b]) => `${X(a)} ${Y(b)}`).join("L")}`, style }));
       known.forEach(([a, b]) => svg.append(make("circle", { cx: X(a), cy: Y(b), r: known.length > 40 ? 0 : 3, style: `fill: var(--c${line.hue % COLOURS})` })));
-      const row = top + plot + 58 + place * 19;
-      svg.append(make("line", { x1: left, x2: left + 36, y1: row - 4, y2: row - 4, style }));
-      svg.append(make("text", { x: left + 44, y: row }, several ? `${line.layer}, ${line.run}` : line.layer));
+      const row = top + plot + 58 + called.slice(0, place).flat().length * 19;
+      svg.append(make("line", { x1: 4, x2: 40, y1: row - 4, y2: row - 4, style }));
+      called[place].forEach((words, at) => svg.append(make("text", { x: 48, y: row + at * 19 }, words)));
     });
   };
 

@@ -1,4 +1,4 @@
-"""What words on the screen mean: headings of printed tables, and terms."""
+"""What words on screens and pages mean: headings of printed tables, and terms."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ HEADINGS = {
         "r",
         COMPARISON,
     ): "correlation of sensitivity with the prior, or with people, over the values",
-    ("q", COMPARISON): "J goes with the prior (or human sensitivity) to this power; its interval is 95 %",
+    (
+        "q",
+        COMPARISON,
+    ): "J goes with the prior (or human sensitivity) to this power: 0 where sensitivity is even, 2 where it "
+    "is proportional; its interval is 95 %",
     ("interval", COMPARISON): "95 % interval of q",
     ("untrained", COMPARISON): "r of 95 % of the networks that were not trained",
     ("p", COMPARISON): "of r among networks that were not trained, over all layers at once",
-    ("turned", COMPARISON): "share of turns of the curve that do as well",
+    ("turned", COMPARISON): "share of turns of the curve that do as well, of each layer alone",
     ("r | 90", COMPARISON): "r, given cardinal peaks of any kind",
     ("predicted", SIMULATION): "threshold by Fisher information",
     ("fitted", SIMULATION): "threshold by a psychometric function that is fitted to simulated decisions",
@@ -53,5 +57,12 @@ TERMS = {
     "oblique": "of orientations, 45 and 135 deg",
     "run": "one measurement of one observer; its provenance is kept under run_id",
     "jvp": "exact derivative by forward mode",
+    "relative noise": "independent in each unit, its s.d. so many times the layer's r.m.s. response",
+    "differential noise": "as if the stimulus itself changed along the dimension: it bounds J; 0 is none",
+    "pixels": "the image itself as if it were a layer, with the same noise in every pixel; where its "
+    "sensitivity is even, no direction of the layers comes from the image alone",
+    "turns of the curve": "a layer's curve moved round the ring of values, step by step, as if by chance; "
+    "p is the share that does as well, of each layer alone",
+    "untrained": "a network with random weights, of the same architecture, measured in the same way",
     "insensitive": "the layer does not depend on the dimension, so that its threshold is infinite",
 }
