@@ -170,8 +170,11 @@ def find_models(
     Raises
     ------
     UsageError
-        For a filter that matches nothing. Names are checked when they are asked for: see :class:`Job`.
+        For an empty name, or a filter that matches nothing. Others are checked when they are asked for: see
+        :class:`Job`.
     """
+    if not all(pattern.strip() for pattern in patterns):
+        raise UsageError("a model without a name", "Give a name or a filter, such as 'resnet*'.")
     found: list[str] = []
     for pattern in patterns:
         if is_source(pattern) or not _is_filter(pattern):

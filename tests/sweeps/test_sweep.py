@@ -275,6 +275,7 @@ def test_variants_are_separate_measurements(tmp_path: Path) -> None:
         (["sweep"], ["no model is named"]),
         (["sweep", "resnat*"], ["'resnat*'"]),
         (["sweep", "resnet18", "--exclude", "res*"], ["no model is left"]),
+        (["sweep", "", "resnet18", "--exclude", ""], ["a model without a name"]),
         (["sweep", "--models-file", "none.txt"], ["'none.txt'"]),
         (["sweep", "test_resnet", "--shard", "3/2"], ["'3/2'", "1/8"]),
         (["sweep", "test_resnet", "--engine", "slurm"], ["'slurm'", "processes"]),
