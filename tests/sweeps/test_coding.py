@@ -70,7 +70,7 @@ def test_one_command_measures_compares_draws_and_concludes(tested: tuple[Path, s
     assert list(own["layer"]) == ["layer1", "fc"]
     assert set(own["random_n"]) == {3}
     with Image.open(folder / "out" / "coding.png") as figure:
-        assert figure.width == 1400
+        assert figure.width == 2100
     # A folder of results is read as one table, by every command that reads such.
     results = psychophys.read(folder / "out" / "measured")
     assert len(results.runs) == 4
