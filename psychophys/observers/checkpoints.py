@@ -142,12 +142,16 @@ def joined_parts(states: dict[str, State], own: Iterable[str]) -> dict[str, Stat
     ``DataParallel`` over a part, as scripts of torchvision wrap the ``features`` of AlexNet and VGG, puts
     ``module`` into the names inside it.
     """
-    if any(WRAPPED in name for name in own):
-        return states
+    known = set(own)
     return {
-        key: {name.replace(WRAPPED, "."): tensor for name, tensor in state.items()}
+        key: {_joined_name(name, state, known): tensor for name, tensor in state.items()}
         for key, state in states.items()
     }
+
+
+def _joined_name(name: str, state: State, known: set[str]) -> str:
+    joined = name.replace(WRAPPED, ".")
+    return joined if joined in known and name not in known and joined not in state else name
 
 
 def _file_of(path: Path) -> Path | None:
