@@ -89,8 +89,7 @@ def turned(images: Tensor, angle_deg: float) -> Tensor:
     wide = images.shape[-1]
     x, y = _offsets(wide // SPACING, angle_deg)
     grid = 2 * torch.stack([x, y], dim=-1).to(images) / (wide - 1)
-    every = grid.expand(len(images), -1, -1, -1)
-    return functional.grid_sample(images, every, mode="bicubic", align_corners=True, padding_mode="border")
+    return _sampled(images, grid.expand(len(images), -1, -1, -1))
 
 
 def window_of(side: int) -> Tensor:
@@ -128,8 +127,11 @@ def _cut(image: Tensor, x: Tensor, y: Tensor, count: int, generator: torch.Gener
         across = 2 * (some[:, 1, None, None] + x) / (width - 1) - 1
         below = 2 * (some[:, 0, None, None] + y) / (height - 1) - 1
         grid = torch.stack([across, below], dim=-1).reshape(1, -1, len(x), 2)
-        found = functional.grid_sample(
-            image[None, None], grid, mode="bicubic", align_corners=True, padding_mode="border"
-        )
+        found = _sampled(image[None, None], grid)
         parts.append(found.reshape(len(some), len(x), len(x)))
     return torch.cat(parts)
+
+
+def _sampled(images: Tensor, grid: Tensor) -> Tensor:
+    """Interpolated at places from -1 to 1; beyond the border, what lies at it."""
+    return functional.grid_sample(images, grid, mode="bicubic", align_corners=True, padding_mode="border")
