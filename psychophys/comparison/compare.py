@@ -209,7 +209,7 @@ def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: fl
     statistic = statistic_for(stimulus, dimension)
     if statistic not in prior.statistics:
         raise UsageError(
-            f"prior {prior.name} says nothing of {dimension}",
+            f"prior {prior.name} says nothing of {dimension} of {stimulus}",
             f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior.",
         )
     density = prior.density(statistic, scale if statistic == "orientation" else None)

@@ -84,6 +84,10 @@ class Parameter:
             )
 
 
+def _frequency(values: Mapping[str, float]) -> float:
+    return values.get("frequency", 0.0)
+
+
 @dataclass(frozen=True)
 class Stimulus:
     """A parametric image, differentiable in every measurable parameter.
@@ -106,6 +110,8 @@ class Stimulus:
         What names them in results: a SHA-256 of their contents, or ``packaged``.
     unusable
         Which photographs were left out because they cannot be used, in a sentence; empty if none was.
+    highest_frequency
+        Of what is drawn with these values, in cycles/image, where that is not ``frequency``.
     """
 
     name: str
@@ -118,6 +124,7 @@ class Stimulus:
     sources: tuple[Any, ...] = ()
     images: str = ""
     unusable: str = ""
+    highest_frequency: Callable[[Mapping[str, float]], float] = _frequency
 
     def __post_init__(self) -> None:
         names = [parameter.name for parameter in self.parameters]
@@ -156,9 +163,9 @@ class Stimulus:
 
     def check_size(self, values: Mapping[str, float], shorter_side: int) -> None:
         """Raise :class:`UsageError` if an image with so many pixels along its shorter side cannot show it."""
-        if values.get("frequency", 0) > shorter_side / 2:
+        if (frequency := self.highest_frequency(values)) > shorter_side / 2:
             raise UsageError(
-                f"frequency {values['frequency']:g} cycles/image is over the Nyquist limit of a "
+                f"frequency {frequency:g} cycles/image is over the Nyquist limit of a "
                 f"{shorter_side}-pixel image",
                 f"Give at most {shorter_side / 2:g}.",
             )

@@ -90,9 +90,11 @@ class Line:
 
 
 def contrast_table(stimulus: Stimulus) -> list[Line]:
-    """A line for each of ``FREQUENCIES``; none for a stimulus without frequency and Michelson contrast."""
+    """A line for each of ``FREQUENCIES``; none for a stimulus without frequency and one Michelson contrast."""
     units = {parameter.name: parameter.unit for parameter in stimulus.parameters}
-    if units.get("contrast") != "Michelson" or "frequency" not in units:
+    contrasts = [name for name, unit in units.items() if unit == "Michelson"]
+    # Of an image with two contrasts, as a masker's, the pixels say neither.
+    if contrasts != ["contrast"] or "frequency" not in units:
         return []
     lines = []
     for frequency in FREQUENCIES:

@@ -67,6 +67,11 @@ def disc(dx: Tensor, dy: Tensor, diameter: Tensor | float) -> Tensor:
     return smooth_step(radius - diameter / 2, EDGE)
 
 
+def gaussian(dx: Tensor, dy: Tensor, sd: Tensor) -> Tensor:
+    """Gaussian envelope, 1 at the centre."""
+    return torch.exp(-0.5 * (dx * dx + dy * dy) / (sd * sd))
+
+
 def carrier(p: Values, dx: Tensor, dy: Tensor, orientation_deg: Tensor) -> Tensor:
     """Cosine grating in [-1, 1] whose bars have the given orientation."""
     theta = torch.deg2rad(orientation_deg)
@@ -85,9 +90,9 @@ def _draw_grating(p: Values, x: Tensor, y: Tensor) -> Tensor:
 
 def _draw_gabor(p: Values, x: Tensor, y: Tensor) -> Tensor:
     dx, dy = x - p["x"], y - p["y"]
-    envelope = torch.exp(-0.5 * (dx * dx + dy * dy) / (p["size"] * p["size"]))
     # The Gaussian would be cut by the square border, which is itself anisotropic.
-    return _paint(p, envelope * disc(x, y, 1.0), carrier(p, dx, dy, p["orientation"]))
+    window = gaussian(dx, dy, p["size"]) * disc(x, y, 1.0)
+    return _paint(p, window, carrier(p, dx, dy, p["orientation"]))
 
 
 def _draw_plaid(p: Values, x: Tensor, y: Tensor) -> Tensor:
@@ -162,8 +167,7 @@ def _draw_benjamin2022(p: Values, x: Tensor, y: Tensor) -> Tensor:
     # Their pixel grid is offset by half a pixel: (index - n / 2) / n.
     dx = x - 0.5 / min(height, width)
     dy = y + 0.5 / min(height, width)
-    envelope = torch.exp(-0.5 * (dx * dx + dy * dy) / (p["size"] * p["size"]))
-    pattern = envelope * carrier(p, dx, dy, p["orientation"])
+    pattern = gaussian(dx, dy, p["size"]) * carrier(p, dx, dy, p["orientation"])
     low = pattern.amin(dim=(-2, -1), keepdim=True)
     high = pattern.amax(dim=(-2, -1), keepdim=True)
     return (pattern - low) * (2 * p["contrast"]) / (high - low) - 1

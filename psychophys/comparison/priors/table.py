@@ -35,7 +35,13 @@ COLUMNS = (
     Column("n_pixels", COUNT, "pixels", "that were counted"),
     Column("replicates", NUMBERS, "1/unit", "the density in 200 replicates over images; in Parquet alone"),
 )
-_STATISTIC_OF = {("patch-lch", "hue"): "hue-lch"}
+_STATISTIC_OF = {
+    ("patch-lch", "hue"): "hue-lch",
+    # What photographs are counted for is contrast by itself, and power and luminance of pixel values.
+    ("masked", "contrast"): "increment",
+    ("isoluminant", "frequency"): "chromatic-frequency",
+    ("isoluminant", "luminance"): "linear-luminance",
+}
 
 
 @dataclass(frozen=True)
