@@ -84,10 +84,10 @@ def _priors() -> dict[str, list[list[str]]]:
 
     references = []
     for one in REFERENCES.values():
-        low, high = one.valid
         unit = one.unit if one.kind == "absolute" else "shape only"
-        valid = f"{low:g} to {high:g} {one.axis_unit}"
-        references.append([one.name, one.dimension, unit, valid, f"{one.citation}, doi:{one.doi}"])
+        what = f"{one.dimension} of {', '.join(one.stimuli)}"
+        over = f"{one.axis}, {one.covers}"
+        references.append([one.name, what, unit, over, one.people, one.spread_is or "-", one.source])
     priors = [[prior.name, ", ".join(prior.statistics), prior.meta["summary"]] for prior in list_priors()]
     return {"priors": priors, "references": references}
 

@@ -55,7 +55,7 @@ def compare(
     """
     from rich.console import Console
 
-    from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
+    from psychophys.cli.inputs import read_rows, settle_human
     from psychophys.cli.outputs import Sink
     from psychophys.cli.screen import say
     from psychophys.cli.tables.comparisons import print_comparison
@@ -72,9 +72,7 @@ def compare(
             "--human and a prior cannot be compared with at once",
             "Leave out --human, or --prior and --scale.",
         )
-    if reference is not None and not human:
-        raise UsageError("--reference is of human sensitivity", "Give --human, too, or leave it out.")
-    pixels = settle_pixels_per_degree(human, pixels_per_degree)
+    pixels = settle_human(human, reference, pixels_per_degree)
     rows = read_rows(results)
     chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
     settings = {"prior": None if chosen is None else chosen.name, "scale": scale}

@@ -167,13 +167,22 @@ def noises() -> None:
     say(wide_console(), *every())
 
 
-def priors() -> None:
+def priors(
+    save: Annotated[
+        Path | None, typer.Option(help=f"Draw the human references, all in one figure: {FIGURE_FILE}.")
+    ] = None,
+    size: FigureSize = None,
+) -> None:
     """List the priors that come along, and the human references of `compare --human`.
 
     \b
     Example:
-      psychophys priors
+      psychophys priors --save people.png
     """
+    if size is not None and save is None:
+        raise UsageError(f"--size {size} without a figure", "Give --save, too, or leave it out.")
+    if save is not None:
+        _save_people(save, size)
     from psychophys.cli.catalogue import priors as every
     from psychophys.cli.screen import plain_table, print_table, say, wide_console
 
@@ -184,7 +193,7 @@ def priors() -> None:
     for row in found["priors"]:
         kinds.add_row(*row)
     references = plain_table("human references (compare --human)")
-    for heading in ("name", "dimension", "unit", "valid range", "citation"):
+    for heading in ("name", "of", "threshold in", "over", "observers", "spread", "citation"):
         references.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for row in found["references"]:
         references.add_row(*row)
@@ -192,3 +201,13 @@ def priors() -> None:
     print_table(console, kinds)
     say(console, "")
     print_table(console, references)
+
+
+def _save_people(path: Path, size: str | None) -> None:
+    from psychophys.cli.outputs import settle_size
+    from psychophys.plots.people import plot_people
+    from psychophys.plots.style import check_figure, save_figure
+
+    check_figure(path)
+    save_figure(plot_people(size=settle_size(size)), path)
+    print(f"figure in {path}", file=sys.stderr)

@@ -21,10 +21,11 @@ from psychophys.comparison.correlation import (
     correlation,
     geometric_mean,
 )
-from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.human import FEWEST_FREQUENCIES, Matched, match
 from psychophys.comparison.priors import PRIORS, Density, Prior, load_prior
 from psychophys.comparison.priors.table import statistic_for
 from psychophys.comparison.untrained import control_key, with_controls
+from psychophys.comparison.viewing import PIXELS_PER_DEGREE
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
@@ -56,7 +57,7 @@ def compare(
     human
         Compare with human sensitivity in place of a prior: with the reference of that name in
         :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over
-        frequency, across runs that differ in frequency alone.
+        frequency, across runs that differ in frequency alone; others over what their reference names.
     pixels_per_degree
         Of visual angle; decides the frequency in cycles/deg.
     tested
@@ -76,14 +77,17 @@ def compare(
         untrained networks of the same model, measured in the same way, columns such as ``random_p`` say where
         a run stands among them (:mod:`psychophys.comparison.untrained`). Columns such as ``r with
         wei-stocker-2015`` hold the correlation with the other priors that come along.
-        With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place
-        of ``prior``, and a curve over frequency goes by the first of its runs.
+        With ``human``, ``reference``, ``axis`` (what the curve runs over), ``unit`` (of thresholds),
+        ``pixels_per_degree`` (NaN where it plays no part) and ``assumed`` (of how the images are seen) stand
+        in place of ``prior``, and a curve across runs goes by the first of them. ``human_threshold``,
+        ``human_low``, ``human_high`` and ``threshold_ratio``, the layer's over people's, are geometric means
+        over the values; NaN of a shape.
 
     Raises
     ------
     UsageError
         Without rows, for a dimension that the prior does not hold or that has no human reference, or for
-        contrast at too few frequencies.
+        a curve across too few runs.
     """
     if not human:
         return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale, tested, pool)
@@ -99,15 +103,29 @@ def compare(
     records = dict(results.runs)
     for matched in match(results, pixels_per_degree, human if isinstance(human, str) else None):
         pixels = _pixels(matched, known)
-        scaled = pixels_per_degree if matched.across else float("nan")
-        named = {"reference": matched.reference.name, "pixels_per_degree": scaled}
         fewest = FEWEST_FREQUENCIES if matched.across else FEWEST_VALUES
         measured = _with_errors(matched.rows, matched.records[0])
-        rows += _rows(measured, matched.curve, pixels, named, fewest=fewest)
+        found = _rows(measured, matched.curve, pixels, _named(matched), fewest=fewest)
+        beside = matched.summary()
+        rows += [
+            {**row, **beside.loc[row["layer"]].to_dict()} if row["layer"] in beside.index else row
+            for row in found
+        ]
         if matched.across:
             every = [record["measurement"] for record in matched.records]
             records[str(measured["run_id"].iloc[0])] = {**matched.records[0], "measurement": every}
     return with_controls(pd.DataFrame(rows), records, tested)
+
+
+def _named(matched: Matched) -> dict[str, Any]:
+    """Which people are compared with, and how they see the images."""
+    return {
+        "reference": matched.reference.name,
+        "axis": matched.reference.axis,
+        "unit": matched.rows["unit"].iloc[0],
+        "pixels_per_degree": matched.pixels_per_degree,
+        "assumed": matched.assumed,
+    }
 
 
 def _with_prior(

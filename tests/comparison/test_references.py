@@ -15,19 +15,13 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.comparison import references
 from psychophys.comparison.compare import PIXELS
 from psychophys.comparison.correlation import TURNS, compare_with_prior
 from psychophys.comparison.human import match
+from psychophys.comparison.people import colour, contrast
+from psychophys.comparison.people.colour import cielab_rate, hue_rate
 from psychophys.comparison.priors import Density
-from psychophys.comparison.references import (
-    REFERENCES,
-    Reference,
-    cielab_rate,
-    contrast_sensitivity,
-    hue_rate,
-    reference_for,
-)
+from psychophys.comparison.references import REFERENCES, Reference, contrast_sensitivity, reference_for
 from psychophys.comparison.verdict import conclusions
 from psychophys.plots.thresholds import plot_comparison, plot_thresholds
 from psychophys.results.thresholds import Results
@@ -108,7 +102,7 @@ PRIMARIES_LAB = {0: (53.24, 80.09, 67.20), 120: (87.73, -86.18, 83.18), 240: (32
 
 def test_primaries_have_their_printed_cielab_values() -> None:
     ring = {"saturation": 1.0, "value": 1.0}
-    found = references._lab(np.array([*map(float, PRIMARIES_LAB)]), ring)
+    found = colour.lab_of(np.array([*map(float, PRIMARIES_LAB)]), ring)
     np.testing.assert_allclose(found, [*PRIMARIES_LAB.values()], atol=0.02)
 
 
@@ -274,7 +268,7 @@ def test_a_reference_of_a_shape_is_compared_by_its_shape_alone(
 ) -> None:
     before = psychophys.compare(functions, human=True, pixels_per_degree=50)
     drawn = plot_thresholds(functions, human=True, pixels_per_degree=50).axes[0].get_lines()[-1].get_ydata()
-    monkeypatch.setattr(references, "contrast_sensitivity", lambda f, turn: 2 * contrast_sensitivity(f, turn))
+    monkeypatch.setattr(contrast, "contrast_sensitivity", lambda f, turn: 2 * contrast_sensitivity(f, turn))
     doubled = psychophys.compare(functions, human=True, pixels_per_degree=50)
     pd.testing.assert_frame_equal(before, doubled, rtol=1e-6)
     again = plot_thresholds(functions, human=True, pixels_per_degree=50).axes[0].get_lines()[-1].get_ydata()
