@@ -36,7 +36,7 @@ class Viewing:
     degrees
         Of visual angle, along the image's shorter side.
     displayed
-        Whether values of the run are in deg, cycles/deg and cd/m2 already.
+        Whether values of the run are in deg and cycles/deg already.
     white_cd_m2
         Luminance of white; None where the run does not say.
     values
@@ -73,8 +73,10 @@ class Viewing:
             gaussian = self.stimulus.parameter("size").meaning == SD.meaning
             found["area_deg2"] = tuple(math.pi * (d if gaussian else d / 2) ** 2 for d in found["size_deg"])
         if "luminance" in found:
-            known = self.displayed and self.white_cd_m2 is not None
-            white = 1.0 if known else WHITE_CD_M2
+            white = WHITE_CD_M2 if self.white_cd_m2 is None else self.white_cd_m2
+            # Of patterns of light it is in cd/m2 already, where the display says what white is.
+            if self.displayed and self.white_cd_m2 is not None and getattr(self.stimulus, "light", False):
+                white = 1.0
             found[LUMINANCE] = tuple(value * white for value in found["luminance"])
         return found
 
