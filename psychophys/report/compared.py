@@ -87,7 +87,7 @@ def untrained_to_measure(results: Results, found: Sequence[Comparing]) -> dict[s
     """
     lacking: dict[str, int] = {}
     for _, frame, _, _ in found:
-        if frame is not None and (axis_of(frame.iloc[0]) == frame["dimension"]).all():
+        if frame is not None and set(frame["dimension"]) == {axis_of(frame.iloc[0])}:
             lacking = lacking or still_to_measure(frame)
     wanted = {}
     for run, count in lacking.items():

@@ -274,7 +274,7 @@ EXAMPLES = {
 EXAMPLES |= {
     "statistics": 20,
     "compare": 20,
-    "priors": 2,
+    "priors": 6,
     "explain": 10,
     "fisher": 25,
     "responses": 25,
@@ -309,8 +309,9 @@ FIRST = {
     "statistics": "photo.png",
     "learn": "linear",
     "paper": "fig2",
+    "priors": "",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises", "explain")
+ONLY_SAY = ("layers", "check", "models", "show", "spec", "noises", "explain")
 TABLES = {
     "fisher": "fisher.parquet",
     "responses": "responses.parquet",
@@ -585,7 +586,8 @@ def test_every_value_ends_well(command: str, copy: Copy) -> None:
     for parameter in PARAMETERS[command]:
         if key_of(command, parameter) in shared:
             continue
-        start = [first, parameter.opts[0]] if parameter.param_type_name == "option" else []
+        before = [first] if first else []
+        start = [*before, parameter.opts[0]] if parameter.param_type_name == "option" else []
         for wrong, values in enumerate(values_of(command, parameter)):
             for value in values:
                 check(command, [*start, value], bool(wrong), copy)
