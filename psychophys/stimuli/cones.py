@@ -115,7 +115,7 @@ def _in_gamut(p: Mapping[str, float]) -> str | None:
 CONES = (
     Stimulus(
         "isoluminant",
-        "gabor of constant luminance, in a direction of the DKL space, red-green to violet-yellow",
+        "gabor of constant luminance along a direction of the DKL space (red-green, violet-yellow)",
         (CONE_CONTRAST, DIRECTION, ORIENTATION, FREQUENCY, PHASE, SD, LINEAR_LUMINANCE, X, Y),
         _draw_isoluminant,
         {"phase": 8},
