@@ -100,8 +100,8 @@ def _masker_within_range(p: Mapping[str, float]) -> str | None:
         return f"{named} needs pixel values under 0. Lower either until their sum is at most 1"
     if peak > 1 + 1e-9:
         return (
-            f"luminance {p['luminance']:g} and {named} needs pixel values up to {peak:.3g}, over 1. Lower one "
-            "until luminance * (1 + contrast + masker_contrast) is at most 1"
+            f"luminance {p['luminance']:g} and {named} needs pixel values up to {peak:.3g}, over 1. "
+            "Lower one until luminance * (1 + contrast + masker_contrast) is at most 1"
         )
     return None
 

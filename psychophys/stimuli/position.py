@@ -27,7 +27,7 @@ from psychophys.stimuli.gratings import (
 )
 
 SEAM = 0.01
-"""Width of the raised cosine over which one half fades into the other or into the gap, in fractions of the image."""
+"""Width of the raised cosine by which a half fades into the other or the gap, in fractions of the image."""
 
 OFFSET = Parameter(
     "offset", "image", 0.0, -1.0, 1.0, (-0.05, 0.05), 1e-4,

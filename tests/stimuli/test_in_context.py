@@ -166,6 +166,21 @@ def test_the_information_on_an_offset_does_not_depend_on_its_side() -> None:
     assert left == pytest.approx(right, rel=1e-9)
 
 
+def test_the_information_on_an_offset_is_half_of_that_on_the_place_of_a_half() -> None:
+    def information(name: str, dimension: str) -> float:
+        value = torch.zeros(8, dtype=torch.float64)
+        fixed = {"phase": PHASES, "orientation": 90.0, "size": 5.0, "frequency": 6.0}
+        with forward_ad.dual_level():
+            moved = forward_ad.make_dual(value, torch.ones_like(value))
+            tangent = forward_ad.unpack_dual(STIMULI[name].render({**fixed, dimension: moved}, SIZE)).tangent
+        assert tangent is not None
+        return float(tangent.square().sum())
+
+    # Both halves move with a grating, so that its place has twice the information of one.
+    whole = information("grating", "x")
+    assert information("vernier", "offset") == pytest.approx(whole / 2 / 2, rel=0.02)
+
+
 def test_a_gap_is_grey() -> None:
     found = images("vernier", gap=0.2)
     assert torch.equal(found[:, :, 28:36], torch.full_like(found[:, :, 28:36], 0.5))
