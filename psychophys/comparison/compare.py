@@ -226,9 +226,11 @@ def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: fl
     """The density over a dimension of a stimulus; :class:`UsageError` if the prior has none in its unit."""
     statistic = statistic_for(stimulus, dimension)
     if statistic not in prior.statistics:
+        listed = f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior."
+        other = f"Its {dimension} is another quantity. Compare another dimension or stimulus."
         raise UsageError(
             f"prior {prior.name} says nothing of {dimension} of {stimulus}",
-            f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior.",
+            other if dimension in prior.statistics else listed,
         )
     density = prior.density(statistic, scale if statistic == "orientation" else None)
     if density.unit != unit:

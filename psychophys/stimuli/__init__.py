@@ -7,7 +7,6 @@ from psychophys.base.registry import Registry
 from psychophys.stimuli.base import MOST_VALUES, Parameter, Stimulus
 from psychophys.stimuli.color import PATCHES
 from psychophys.stimuli.cones import CONES
-from psychophys.stimuli.dots import DOTS
 from psychophys.stimuli.gratings import GRATINGS
 from psychophys.stimuli.images import IMAGES, with_images, with_same_images
 from psychophys.stimuli.masking import MASKING
@@ -15,7 +14,7 @@ from psychophys.stimuli.position import POSITIONS
 
 STIMULI = Registry(
     "stimulus",
-    (*GRATINGS, *MASKING, *POSITIONS, *DOTS, *PATCHES, *CONES, *IMAGES),
+    (*GRATINGS, *MASKING, *POSITIONS, *PATCHES, *CONES, *IMAGES),
     Stimulus,
     group="psychophys.stimuli",
     hint="See `psychophys stimuli`.",

@@ -58,7 +58,9 @@ CONE_CONTRAST = replace(
     meaning="nominal: r.m.s. of L, M and S contrast at the peak, before window and pixel grid",
 )
 LINEAR_LUMINANCE = replace(
-    LUMINANCE, default=0.214, meaning="mean, in linear light, of the display's white; 0.214 is pixel value 0.5"
+    LUMINANCE,
+    default=0.214,
+    meaning="mean, in linear light, of the display's white; 0.214 is pixel value 0.5",
 )
 
 
@@ -76,15 +78,14 @@ def _axes() -> Array:
     return np.asarray(np.linalg.solve(from_rgb, along.T).T)
 
 
-_RED_GREEN, _VIOLET = _axes().tolist()
+_CHANNELS = tuple((float(red_green), float(violet)) for red_green, violet in _axes().T)
+"""Of red, green and blue: how far it goes along either axis."""
 
 
 def highest_contrast(direction_deg: float, luminance: float) -> float:
     """Highest cone contrast within the sRGB gamut, either way along a direction, round a grey."""
     angle = math.radians(direction_deg)
-    steepest = max(
-        abs(math.cos(angle) * a + math.sin(angle) * b) for a, b in zip(_RED_GREEN, _VIOLET, strict=True)
-    )
+    steepest = max(abs(math.cos(angle) * a + math.sin(angle) * b) for a, b in _CHANNELS)
     return min(1.0, 1 / luminance - 1 if luminance > 0 else 1.0) / steepest
 
 
@@ -93,9 +94,7 @@ def _draw_isoluminant(p: Values, x: Tensor, y: Tensor) -> Tensor:
     window = gaussian(dx, dy, p["size"]) * disc(x, y, 1.0)
     pattern = p["contrast"] * window * carrier(p, dx, dy, p["orientation"])
     angle = torch.deg2rad(p["direction"])
-    change = (
-        torch.cos(angle) * a + torch.sin(angle) * b for a, b in zip(_RED_GREEN, _VIOLET, strict=True)
-    )
+    change = (torch.cos(angle) * a + torch.sin(angle) * b for a, b in _CHANNELS)
     linear = [p["luminance"] + p["luminance"] * (each * pattern) for each in change]
     return linear_to_srgb(torch.stack(torch.broadcast_tensors(*linear), dim=1))
 
@@ -115,7 +114,7 @@ def _in_gamut(p: Mapping[str, float]) -> str | None:
 CONES = (
     Stimulus(
         "isoluminant",
-        "gabor of constant luminance, in a direction of the DKL space, red-green to violet-yellow",
+        "gabor of constant luminance along a direction of the DKL space (red-green, violet-yellow)",
         (CONE_CONTRAST, DIRECTION, ORIENTATION, FREQUENCY, PHASE, SD, LINEAR_LUMINANCE, X, Y),
         _draw_isoluminant,
         {"phase": 8},

@@ -90,7 +90,7 @@ class Line:
 
 
 def contrast_table(stimulus: Stimulus) -> list[Line]:
-    """A line for each of ``FREQUENCIES``; none for a stimulus without frequency and one Michelson contrast."""
+    """A line for each of ``FREQUENCIES``; none without frequency and one Michelson contrast."""
     units = {parameter.name: parameter.unit for parameter in stimulus.parameters}
     contrasts = [name for name, unit in units.items() if unit == "Michelson"]
     # Of an image with two contrasts, as a masker's, the pixels say neither.

@@ -95,7 +95,7 @@ class Pictures:
     def draw(self, p: Values, x: Tensor, y: Tensor) -> Tensor:
         """The moved, blurred and recoloured photograph: (N, 3, H, W)."""
         side = OVERSAMPLING * min(x.shape)
-        known = numbers_of({name: p[name] for name in ("sample", *_AT_REST)})
+        known = _numbers({name: p[name] for name in ("sample", *_AT_REST)})
         photograph = _recolour(self.squares(known["sample"], min(x.shape), side, x), p, known)
         if not _is_still(p, known, "blur"):
             photograph = _blur(photograph, p["blur"], side)
@@ -108,7 +108,7 @@ class Pictures:
         height, width = x.shape
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
-        sample = numbers_of({"sample": p["sample"]})["sample"]
+        sample = _numbers({"sample": p["sample"]})["sample"]
         rgb = self.squares(sample, side, side, x)[:, :, top : top + height, left : left + width]
         luminance = rgb.mean(dim=1)
         spectrum = torch.fft.rfft2(luminance - luminance.mean(dim=(1, 2), keepdim=True))
@@ -136,7 +136,7 @@ _AT_REST = {"hue_shift": 0, "saturation": 1, "contrast": 1, "luminance": 1, "blu
 """Values with which a photograph stays as it is."""
 
 
-def numbers_of(p: Values) -> dict[str, list[float]]:
+def _numbers(p: Values) -> dict[str, list[float]]:
     """Parameters' values on the host: one transfer for all, as each makes the host wait for a device."""
     flat = [forward_ad.unpack_dual(tensor).primal.detach().flatten() for tensor in p.values()]
     every = iter(torch.cat(flat).tolist())

@@ -50,7 +50,8 @@ MASKER_SIZE = Parameter(
     "masker_size", "factor", 1.0, 0.05, 100, (0.5, 4), 1e-4, "of the envelope: times the test's", log=True
 )
 CENTRE_CONTRAST = replace(CONTRAST, meaning="nominal: of the centre, before window and pixel grid")
-CENTRE_DIAMETER = replace(DIAMETER, default=0.3, sweep=(0.1, 0.5), meaning="diameter of the centre")
+CENTRE_DIAMETER = replace(DIAMETER, default=0.4, sweep=(0.1, 0.5), meaning="diameter of the centre")
+CENTRE_FREQUENCY = replace(FREQUENCY, default=8.96)
 SURROUND_CONTRAST = Parameter(
     "surround_contrast", "Michelson", 0.5, 0.0, 1.0, (0.02, 1), 1e-4, "of the surround", log=True
 )
@@ -99,8 +100,8 @@ def _masker_within_range(p: Mapping[str, float]) -> str | None:
         return f"{named} needs pixel values under 0. Lower either until their sum is at most 1"
     if peak > 1 + 1e-9:
         return (
-            f"luminance {p['luminance']:g} and {named} needs pixel values up to {peak:.3g}, over 1. Lower one "
-            "until luminance * (1 + contrast + masker_contrast) is at most 1"
+            f"luminance {p['luminance']:g} and {named} needs pixel values up to {peak:.3g}, over 1. "
+            "Lower one until luminance * (1 + contrast + masker_contrast) is at most 1"
         )
     return None
 
@@ -129,7 +130,7 @@ def _masked_highest_frequency(values: Mapping[str, float]) -> float:
 MASKING = (
     Stimulus(
         "masked",
-        "a gabor, the test, on a masker, a second gabor at the same place: of contrast discrimination",
+        "gabor, the test, on a masker, which is a second gabor at the same place",
         (
             TEST_CONTRAST, MASKER_CONTRAST, MASKER_ORIENTATION, MASKER_FREQUENCY, MASKER_PHASE, MASKER_SIZE,
             ORIENTATION, FREQUENCY, PHASE, SD, LUMINANCE, X, Y,
@@ -141,10 +142,10 @@ MASKING = (
     ),
     Stimulus(
         "surround",
-        "a grating in a soft-edged disc within an annulus of a second one: of surround suppression",
+        "grating in a soft-edged disc, within an annulus of a second one",
         (
             CENTRE_CONTRAST, SURROUND_CONTRAST, SURROUND_ORIENTATION, SURROUND_PHASE, GAP, SURROUND_DIAMETER,
-            ORIENTATION, FREQUENCY, PHASE, CENTRE_DIAMETER, LUMINANCE, X, Y,
+            ORIENTATION, CENTRE_FREQUENCY, PHASE, CENTRE_DIAMETER, LUMINANCE, X, Y,
         ),
         _draw_surround,
         {"phase": 8},

@@ -27,11 +27,11 @@ from psychophys.stimuli.gratings import (
 )
 
 SEAM = 0.01
-"""Width of the raised cosine over which one half fades into the other or into the gap, in fractions of the image."""
+"""Width of the raised cosine by which a half fades into the other or the gap, in fractions of the image."""
 
 OFFSET = Parameter(
     "offset", "image", 0.0, -1.0, 1.0, (-0.05, 0.05), 1e-4,
-    "of the half that is upper at orientation 90 over the other: rightwards there, across the bars", count=11,
+    "of one half over the other, across the bars: at orientation 90 the upper one to the right", count=11,
 )  # fmt: skip
 GAP = Parameter("gap", "image", 0.0, 0.0, 1.0, (0.0, 0.2), 1e-4, "between the halves, along the bars")
 
