@@ -10,7 +10,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import FigureSize, Force, PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, Force, Quiet, ResultsPath, ViewedAt
 
 
 def compare(
@@ -31,7 +31,7 @@ def compare(
     reference: Annotated[
         str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
     ] = None,
-    pixels_per_degree: PixelsPerDegree = None,
+    pixels_per_degree: ViewedAt = None,
     pool: Annotated[
         bool,
         typer.Option("--pool", help="Networks that differ in seed or checkpoint alone as one: their mean."),

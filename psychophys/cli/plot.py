@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psychophys.cli.names import FIGURE_FILE
-from psychophys.cli.options import FigureSize, PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, Quiet, ResultsPath, ViewedAt
 
 
 def plot(
@@ -17,7 +17,7 @@ def plot(
     human: Annotated[
         bool, typer.Option("--human", help="Draw human thresholds beside, scaled to the layers'.")
     ] = False,
-    pixels_per_degree: PixelsPerDegree = None,
+    pixels_per_degree: ViewedAt = None,
     size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:

@@ -180,6 +180,7 @@ GRATINGS = (
         _draw_grating,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "gabor",
@@ -188,6 +189,7 @@ GRATINGS = (
         _draw_gabor,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "plaid",
@@ -196,6 +198,7 @@ GRATINGS = (
         _draw_plaid,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "noise",
@@ -213,6 +216,7 @@ GRATINGS = (
         _draw_noise,
         {"sample": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "gabor-benjamin2022",
