@@ -74,8 +74,8 @@ def compare(
         )
     if reference is not None and not human:
         raise UsageError("--reference is of human sensitivity", "Give --human, too, or leave it out.")
-    pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
+    pixels = settle_pixels_per_degree(rows, human, pixels_per_degree)
     chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
     settings = {"prior": None if chosen is None else chosen.name, "scale": scale}
     settings |= {"human": reference or human, "pixels_per_degree": pixels, "pool": pool}
@@ -84,7 +84,7 @@ def compare(
     found = coding.compare(
         rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels, pool=pool
     )
-    density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
+    density = None if chosen is None else coding.density_drawn(rows, chosen, scale)
     sink.draw(partial(plot_any, rows, found, density, pixels))
     sink.write(Comparison(found, settings))
     sink.dump(Comparison(found, settings))

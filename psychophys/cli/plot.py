@@ -38,8 +38,8 @@ def plot(
 
     check_figure(output)
     chosen = settle_size(size)
-    pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
+    pixels = settle_pixels_per_degree(rows, human, pixels_per_degree)
     if trainings_in(rows) and not results.is_dir():
         figure = plot_learning(read_learned(results), size=chosen)
     else:

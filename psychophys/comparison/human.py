@@ -14,8 +14,10 @@ from psychophys.base.errors import UsageError
 from psychophys.comparison.priors import Density
 from psychophys.comparison.references import Reference, reference_for
 from psychophys.results.thresholds import Results
+from psychophys.stimuli import find_display
 
 PIXELS_PER_DEGREE = 100.0
+"""Where neither a display nor an option says them."""
 FEWEST_FREQUENCIES = 3
 _OBSERVER = ("model", "weights", "seed", "source", "sha256", "input_size", "mean", "std", "dtype", "images")
 
@@ -33,12 +35,15 @@ class Matched:
         Human sensitivity over the rows' values, up to a factor.
     records
         Provenance of the run; for contrast of one run for each frequency, from the lowest on.
+    pixels_per_degree
+        Of visual angle, that turned cycles/image into cycles/deg, or those of the display.
     """
 
     rows: pd.DataFrame
     curve: Density
     reference: Reference
     records: tuple[Mapping[str, Any], ...]
+    pixels_per_degree: float
 
     @property
     def across(self) -> bool:
@@ -47,26 +52,24 @@ class Matched:
 
 
 def match(
-    results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE, reference: str | None = None
+    results: Results, pixels_per_degree: float | None = None, reference: str | None = None
 ) -> list[Matched]:
     """Put human sensitivity beside everything in a table of results.
 
     Parameters
     ----------
     pixels_per_degree
-        Of visual angle, for who would look at the images: turns cycles/image into cycles/deg.
+        Of visual angle, for who would look at the images: turns cycles/image into cycles/deg. Default: those
+        of the display that was measured with, or ``PIXELS_PER_DEGREE``.
     reference
         Name in :data:`psychophys.comparison.references.REFERENCES`. Default: the first for what was measured.
 
     Raises
     ------
     UsageError
-        Without rows, for a dimension without a reference, or for contrast at too few frequencies.
+        Without rows, for a dimension without a reference, for contrast at too few frequencies, or for other
+        pixels per degree than those of the display.
     """
-    if not 1 <= pixels_per_degree <= 10_000:
-        raise UsageError(
-            f"{pixels_per_degree:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40."
-        )
     frame = results.to_pandas()
     if frame.empty:
         raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
@@ -74,18 +77,43 @@ def match(
     functions: dict[str, list[tuple[pd.DataFrame, Mapping[str, Any]]]] = {}
     for run_id, rows in frame.groupby("run_id", sort=False):
         record, first = results.runs[str(run_id)], rows.iloc[0]
+        seen_at = viewed_at(record, pixels_per_degree)
         chosen = reference_for(first["dimension"], first["stimulus"], reference)
         if chosen.axis == chosen.dimension:
-            found.append(_matched(rows, chosen, (record,)))
+            found.append(_matched(rows, chosen, (record,), seen_at))
         else:
             functions.setdefault(_all_but_frequency(record), []).append((rows, record))
     return found + [_function(runs, pixels_per_degree, reference) for runs in functions.values()]
 
 
-def _matched(rows: pd.DataFrame, reference: Reference, records: tuple[Mapping[str, Any], ...]) -> Matched:
+def viewed_at(record: Mapping[str, Any], given: float | None = None) -> float:
+    """Pixels per degree of visual angle of a run's display, or else those that are given.
+
+    Raises
+    ------
+    UsageError
+        For others than those of the display, or a number that no screen has.
+    """
+    if given is not None and not 1 <= given <= 10_000:
+        raise UsageError(f"{given:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40.")
+    display = find_display(record["measurement"].get("display"))
+    if display is None:
+        return PIXELS_PER_DEGREE if given is None else given
+    if given not in (None, display.pixels_per_degree):
+        raise UsageError(
+            f"{given:g} pixels per degree of what was measured at {display.pixels_per_degree:g}",
+            "Leave --pixels-per-degree out, or measure again with it.",
+        )
+    return display.pixels_per_degree
+
+
+def _matched(
+    rows: pd.DataFrame, reference: Reference, records: tuple[Mapping[str, Any], ...], seen_at: float
+) -> Matched:
     values = np.unique(rows["value"].to_numpy(dtype=float))
     human = reference.sensitivity(values, records[0]["measurement"]["parameters"])
-    return Matched(rows, Density(values, human, reference.period, reference.axis_unit), reference, records)
+    curve = Density(values, human, reference.period, reference.axis_unit)
+    return Matched(rows, curve, reference, records, seen_at)
 
 
 def _all_but_frequency(record: Mapping[str, Any]) -> str:
@@ -99,14 +127,15 @@ def _all_but_frequency(record: Mapping[str, Any]) -> str:
 
 
 def _function(
-    runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_degree: float, reference: str | None
+    runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_degree: float | None, reference: str | None
 ) -> Matched:
     """Runs that differ in frequency alone, as one curve over frequency."""
     by_frequency: dict[float, tuple[pd.DataFrame, Mapping[str, Any]]] = {}
     for rows, record in runs:
         frequencies = record["measurement"]["parameters"]["frequency"]
         if len(frequencies) == 1:
-            scale = pixels_per_degree / min(record["input_size"])
+            on_display = record["measurement"].get("display") is not None
+            scale = 1.0 if on_display else viewed_at(record, pixels_per_degree) / min(record["input_size"])
             lowest = rows[rows["value"] == rows["value"].min()]
             by_frequency[frequencies[0] * scale] = lowest, record
     first = runs[0][0].iloc[0]
@@ -122,4 +151,4 @@ def _function(
     parts = [by_frequency[f][0].assign(value=f, run_id=run_id) for f in ordered]
     records = tuple(by_frequency[f][1] for f in ordered)
     chosen = reference_for(first["dimension"], first["stimulus"], reference)
-    return _matched(pd.concat(parts), chosen, records)
+    return _matched(pd.concat(parts), chosen, records, viewed_at(records[0], pixels_per_degree))

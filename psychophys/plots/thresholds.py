@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from psychophys.base.errors import UsageError
-from psychophys.comparison.human import PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.human import Matched, match
 from psychophys.comparison.priors import Density
 from psychophys.plots.dimensions import (
     find_parameter,
@@ -52,7 +52,7 @@ def plot_thresholds(
     results: Results,
     *,
     human: bool = False,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     size: str = USUAL_SIZE,
 ) -> Drawing:
     """Thresholds over the dimension by layer, sensitivity as a map, and an index over depth.
@@ -67,7 +67,7 @@ def plot_thresholds(
         Draw human thresholds beside, scaled to the layers' mean log threshold. Contrast is then drawn over
         frequency, across runs that differ in frequency alone.
     pixels_per_degree
-        Of visual angle; decides the frequency in cycles/deg.
+        Of visual angle; decides the frequency in cycles/deg. Default: those of the display, or 100.
     size
         ``column``, ``page`` or ``talk``.
     """
@@ -141,7 +141,7 @@ def plot_comparison(
     comparison: pd.DataFrame,
     density: Density | None = None,
     *,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     size: str = USUAL_SIZE,
 ) -> Drawing:
     """The prior or human sensitivity, each layer's, and their correlation over depth.
@@ -151,7 +151,7 @@ def plot_comparison(
     density
         Of the prior. Default: human sensitivity in its place.
     pixels_per_degree
-        Of visual angle, for human sensitivity; decides the frequency in cycles/deg.
+        As for :func:`plot_thresholds`, for human sensitivity.
     size
         ``column``, ``page`` or ``talk``.
     """

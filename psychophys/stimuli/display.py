@@ -58,6 +58,11 @@ class Display:
         """How light becomes pixel values."""
         return GAMMAS[self.gamma]
 
+    def __str__(self) -> str:
+        white = "" if self.luminance_cd_m2 is None else f", white of {self.luminance_cd_m2:g} cd/m2"
+        name = f"{self.name}: " if self.name else ""
+        return f"{name}{self.pixels_per_degree:g} pixels/deg{white}, gamma {self.gamma}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance and the run id."""
         return {name: getattr(self, name) for name in SETTINGS}
@@ -135,7 +140,7 @@ DISPLAYS = Registry(
         ),
     ),
     Display,
-    hint="See `psychophys stimuli --help`.",
+    hint="See `psychophys displays`.",
 )
 
 

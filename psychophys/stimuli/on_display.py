@@ -64,4 +64,5 @@ def _shown(parameter: Parameter, stimulus: Stimulus, display: Display) -> Parame
         sweep=(there(first), there(last)),
         step=there(parameter.step),
         conversion=conversion,
+        meaning=parameter.meaning if conversion.power else "of the mean",
     )
