@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
-    from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
+    from psychophys.stimuli import DISPLAYS, STIMULI, Display, Parameter, Stimulus, with_images
     from psychophys.stimuli.contrast import rendered_contrast
     from psychophys.sweeps.coding import CodingTest, coding_test
 
@@ -59,7 +59,9 @@ _HOMES = {
         "UsageError",
     ),
     "stimuli": (
+        "DISPLAYS",
         "STIMULI",
+        "Display",
         "Parameter",
         "Stimulus",
         "with_images",
@@ -141,12 +143,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DISPLAYS",
     "EXPERIMENTS",
     "NOISE",
     "PRIORS",
     "REFERENCES",
     "STIMULI",
     "CodingTest",
+    "Display",
     "Domain",
     "Findings",
     "FisherResults",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, either
-from psychophys.cli.options import FigureSize, PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, Quiet, ResultsPath, ViewedAt
 
 
 def plot(
@@ -20,7 +20,7 @@ def plot(
     reference: Annotated[
         str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
     ] = None,
-    pixels_per_degree: PixelsPerDegree = None,
+    pixels_per_degree: ViewedAt = None,
     size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:
@@ -41,8 +41,8 @@ def plot(
 
     check_figure(output)
     chosen = settle_size(size)
-    pixels = settle_human(human, reference, pixels_per_degree)
     rows = read_rows(results)
+    pixels = settle_human(rows, human, reference, pixels_per_degree)
     if trainings_in(rows) and not results.is_dir():
         figure = plot_learning(read_learned(results), size=chosen)
     else:

@@ -25,14 +25,17 @@ from psychophys.comparison.human import FEWEST_FREQUENCIES, Matched, match
 from psychophys.comparison.priors import PRIORS, Density, Prior, load_prior
 from psychophys.comparison.priors.table import statistic_for
 from psychophys.comparison.untrained import control_key, with_controls
-from psychophys.comparison.viewing import PIXELS_PER_DEGREE
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
 from psychophys.results.thresholds import Results
+from psychophys.stimuli import Display, find_display
+from psychophys.stimuli.base import REFERENCE_SIDE
 
 PIXELS = "pixels"
 DEFAULT_PRIOR = "imagenet-sample"
+_OF_PIXELS = ("0-1", "Michelson")
+"""Units of what priors count in pixel values, and not in light."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension"]
 
 
@@ -42,7 +45,7 @@ def compare(
     *,
     scale: float | None = None,
     human: bool | str = False,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     tested: Collection[str] | None = None,
     pool: bool = False,
 ) -> pd.DataFrame:
@@ -59,7 +62,8 @@ def compare(
         :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over
         frequency, across runs that differ in frequency alone; others over what their reference names.
     pixels_per_degree
-        Of visual angle; decides the frequency in cycles/deg.
+        Of visual angle; decides the frequency in cycles/deg. Default: those of the display that was measured
+        with, or 100.
     tested
         Run ids of the networks that are tested. Default: all but untrained networks of several seeds.
     pool
@@ -139,30 +143,31 @@ def _with_prior(
     known: dict[str, Array | None] = {}
     found: dict[tuple[Any, ...], tuple[Density, dict[str, Density]]] = {}
 
-    def densities(group: pd.DataFrame) -> tuple[Density, dict[str, Density]]:
-        what = tuple(group.iloc[0][["stimulus", "dimension", "unit"]])
+    def densities(group: pd.DataFrame, record: Mapping[str, Any]) -> tuple[Density, dict[str, Density]]:
+        seen = json.dumps([record["measurement"].get("display"), record["input_size"]])
+        what = (*group.iloc[0][["stimulus", "dimension", "unit"]], seen)
         if what not in found:
-            found[what] = density_for(group, chosen, scale), _others(group, chosen)
+            found[what] = density_for(group, chosen, scale, record), _others(group, chosen, record)
         return found[what]
 
     alike = frame["run_id"].map(lambda run: control_key(results.runs[run])) if pool else frame["run_id"]
     for _, group in frame.groupby([alike, "weights"], sort=False):
-        density, others = densities(group)
         record = results.runs[str(group["run_id"].iloc[0])]
+        density, others = densities(group, record)
         pixels = _baseline(record, known)
         rows += _rows(_with_errors(group, record), density, pixels, {"prior": chosen.name}, others)
     table = pd.DataFrame(rows)
     return table.assign(tested=True) if pool else with_controls(table, results.runs, tested)
 
 
-def _others(group: pd.DataFrame, chosen: Prior) -> dict[str, Density]:
+def _others(group: pd.DataFrame, chosen: Prior, record: Mapping[str, Any]) -> dict[str, Density]:
     """The other priors that come along and say something of what a run measured."""
     found = {}
     for name, prior in PRIORS.items():
         if name == chosen.name:
             continue
         try:
-            found[name] = density_for(group, prior)
+            found[name] = density_for(group, prior, record=record)
         except UsageError:
             continue
     return found
@@ -216,13 +221,37 @@ def _rows(
     return rows
 
 
-def density_for(group: pd.DataFrame, prior: Prior, scale: float | None = None) -> Density:
-    """The density over what a run measured; :class:`UsageError` if the prior has none."""
+def density_for(
+    group: pd.DataFrame, prior: Prior, scale: float | None = None, record: Mapping[str, Any] | None = None
+) -> Density:
+    """The density over what a run measured; :class:`UsageError` if the prior has none.
+
+    Parameters
+    ----------
+    record
+        Of the run: on a display, the density is turned into its units.
+    """
     stimulus, dimension, unit = group.iloc[0][["stimulus", "dimension", "unit"]]
-    return density_of(stimulus, dimension, unit, prior, scale)
+    shown = None if record is None else find_display(record["measurement"].get("display"))
+    side = REFERENCE_SIDE if record is None else min(record["input_size"])
+    return density_of(stimulus, dimension, unit, prior, scale, shown, side)
 
 
-def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: float | None = None) -> Density:
+def density_drawn(results: Results, prior: Prior, scale: float | None = None) -> Density:
+    """The density over what the first run of results measured, for a figure."""
+    frame = results.to_pandas()
+    return density_for(frame, prior, scale, results.runs[str(frame["run_id"].iloc[0])])
+
+
+def density_of(
+    stimulus: str,
+    dimension: str,
+    unit: str,
+    prior: Prior,
+    scale: float | None = None,
+    display: Display | None = None,
+    side: int = REFERENCE_SIDE,
+) -> Density:
     """The density over a dimension of a stimulus; :class:`UsageError` if the prior has none in its unit."""
     statistic = statistic_for(stimulus, dimension)
     if statistic not in prior.statistics:
@@ -233,12 +262,28 @@ def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: fl
             other if dimension in prior.statistics else listed,
         )
     density = prior.density(statistic, scale if statistic == "orientation" else None)
+    if display is not None and display.transfer.curved and density.unit in _OF_PIXELS:
+        raise UsageError(
+            f"{dimension} of {stimulus} is that of light (gamma {display.gamma}), the prior that of pixels",
+            "Measure with --gamma linear, or compare another dimension.",
+        )
+    if display is not None:
+        density = _in_units_of(display, density, side, unit)
     if density.unit != unit:
         raise UsageError(
             f"{dimension} of {stimulus} is measured in {unit}, the prior in {density.unit}",
             "Compare another dimension or stimulus.",
         )
     return density
+
+
+def _in_units_of(display: Display, density: Density, side: int, unit: str) -> Density:
+    """A density over the image's units in those of a display, for images of so many pixels a side."""
+    factors = {("cycles/image", "cycles/deg"): display.pixels_per_degree / side}
+    if display.luminance_cd_m2 is not None:
+        factors["0-1", "cd/m2"] = display.luminance_cd_m2
+    factor = factors.get((density.unit, unit))
+    return density if factor is None else density.scaled(factor, unit)
 
 
 def _coding(

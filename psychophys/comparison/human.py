@@ -15,7 +15,7 @@ from psychophys.base.types import Array
 from psychophys.comparison.people.reference import Reference
 from psychophys.comparison.priors import Density
 from psychophys.comparison.references import reference_for
-from psychophys.comparison.viewing import ANGLES, PIXELS_PER_DEGREE, Viewing, viewing
+from psychophys.comparison.viewing import ANGLES, Viewing, viewing
 from psychophys.results.thresholds import Results
 
 FEWEST_FREQUENCIES = 3
@@ -99,22 +99,23 @@ class Matched:
 
 
 def match(
-    results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE, reference: str | None = None
+    results: Results, pixels_per_degree: float | None = None, reference: str | None = None
 ) -> list[Matched]:
     """Put human sensitivity beside everything in a table of results.
 
     Parameters
     ----------
     pixels_per_degree
-        Of visual angle, for who would look at the images: turns cycles/image into cycles/deg. A run that was
-        made for a display has that one's.
+        Of visual angle, for who would look at the images: turns cycles/image into cycles/deg. Default: those
+        of the display that was measured with, or ``PIXELS_PER_DEGREE``.
     reference
         Name in :data:`psychophys.comparison.references.REFERENCES`. Default: the first for what was measured.
 
     Raises
     ------
     UsageError
-        Without rows, for a dimension without a reference, or for a curve across too few runs.
+        Without rows, for a dimension without a reference, for a curve across too few runs, or for other
+        pixels per degree than those of the display.
     """
     frame = results.to_pandas()
     if frame.empty:
@@ -160,7 +161,7 @@ def _all_but(record: Mapping[str, Any], axis: str) -> str:
     return json.dumps([measurement, rest, observer], sort_keys=True)
 
 
-def _function(runs: Sequence[_Run], pixels_per_degree: float) -> Matched:
+def _function(runs: Sequence[_Run], pixels_per_degree: float | None) -> Matched:
     """Runs that differ in one parameter alone, as one curve over it."""
     reference = runs[0][2]
     seen = viewing(runs[0][1], pixels_per_degree)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from psychophys.base.errors import UsageError
-from psychophys.stimuli import get_stimulus
+from psychophys.stimuli import find_display, get_stimulus
 from psychophys.stimuli.base import Parameter, Stimulus
 from psychophys.stimuli.gratings import SD
 
 PIXELS_PER_DEGREE = 100.0
-"""Of visual angle, where nothing else is said."""
+"""Of visual angle, where neither a display nor an option says them."""
 WHITE_CD_M2 = 80.0
 """Luminance of white of the sRGB reference display (IEC 61966-2-1): where a run names no display."""
 ANGLES = ("size_deg", "frequency_cpd", "area_deg2")
@@ -75,7 +75,7 @@ class Viewing:
         if "luminance" in found:
             white = WHITE_CD_M2 if self.white_cd_m2 is None else self.white_cd_m2
             # Of patterns of light it is in cd/m2 already, where the display says what white is.
-            if self.displayed and self.white_cd_m2 is not None and getattr(self.stimulus, "light", False):
+            if self.displayed and self.white_cd_m2 is not None and self.stimulus.light:
                 white = 1.0
             found[LUMINANCE] = tuple(value * white for value in found["luminance"])
         return found
@@ -91,26 +91,43 @@ class Viewing:
         )
 
 
-def viewing(record: Mapping[str, Any], pixels_per_degree: float = PIXELS_PER_DEGREE) -> Viewing:
-    """How the images of a run are seen: on its own display, or at so many pixels per degree.
+def viewed_at(record: Mapping[str, Any], given: float | None = None) -> float:
+    """Pixels per degree of visual angle of a run's display, or else those that are given.
 
     Raises
     ------
     UsageError
-        If that many pixels per degree cannot be meant.
+        For others than those of the display, or a number that no screen has.
     """
-    if not 1 <= pixels_per_degree <= 10_000:
+    if given is not None and not 1 <= given <= 10_000:
+        raise UsageError(f"{given:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40.")
+    display = find_display(record["measurement"].get("display"))
+    if display is None:
+        return PIXELS_PER_DEGREE if given is None else given
+    if given not in (None, display.pixels_per_degree):
         raise UsageError(
-            f"{pixels_per_degree:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40."
+            f"{given:g} pixels per degree of what was measured at {display.pixels_per_degree:g}",
+            "Leave --pixels-per-degree out, or measure again with it.",
         )
+    return display.pixels_per_degree
+
+
+def viewing(record: Mapping[str, Any], pixels_per_degree: float | None = None) -> Viewing:
+    """How the images of a run are seen: on its display, or at so many pixels per degree.
+
+    Raises
+    ------
+    UsageError
+        As :func:`viewed_at`.
+    """
     measurement = record["measurement"]
-    display = measurement.get("display") or {}
-    pixels = float(display.get("pixels_per_degree", pixels_per_degree))
+    display = find_display(measurement.get("display"))
+    pixels = viewed_at(record, pixels_per_degree)
     return Viewing(
         stimulus=get_stimulus(measurement["stimulus"]),
         pixels_per_degree=pixels,
         degrees=min(record["input_size"]) / pixels,
-        displayed=bool(display),
-        white_cd_m2=display.get("luminance_cd_m2"),
+        displayed=display is not None,
+        white_cd_m2=None if display is None else display.luminance_cd_m2,
         values={name: tuple(values) for name, values in measurement["parameters"].items()},
     )

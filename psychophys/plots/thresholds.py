@@ -16,7 +16,6 @@ from matplotlib.lines import Line2D
 from psychophys.base.errors import UsageError
 from psychophys.comparison.human import Matched, match
 from psychophys.comparison.priors import Density
-from psychophys.comparison.viewing import PIXELS_PER_DEGREE
 from psychophys.plots.dimensions import (
     find_parameter,
     label_depth,
@@ -53,7 +52,7 @@ def plot_thresholds(
     results: Results,
     *,
     human: bool | str = False,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     size: str = USUAL_SIZE,
 ) -> Drawing:
     """Thresholds over the dimension by layer, sensitivity as a map, and an index over depth.
@@ -69,7 +68,7 @@ def plot_thresholds(
         those of the first reference for what was measured, or of the one named. Contrast is then drawn over
         frequency, across runs that differ in frequency alone.
     pixels_per_degree
-        Of visual angle; decides the frequency in cycles/deg.
+        Of visual angle; decides the frequency in cycles/deg. Default: those of the display, or 100.
     size
         ``column``, ``page`` or ``talk``.
     """
@@ -144,7 +143,7 @@ def plot_comparison(
     comparison: pd.DataFrame,
     density: Density | None = None,
     *,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     size: str = USUAL_SIZE,
 ) -> Drawing:
     """The prior or human sensitivity, each layer's, and their correlation over depth.
@@ -154,7 +153,7 @@ def plot_comparison(
     density
         Of the prior. Default: human sensitivity in its place.
     pixels_per_degree
-        Of visual angle, for human sensitivity; decides the frequency in cycles/deg.
+        As for :func:`plot_thresholds`, for human sensitivity.
     size
         ``column``, ``page`` or ``talk``.
     """

@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 
 from psychophys.base.errors import PsychophysError, UsageError
 from psychophys.comparison.beside_people import caveats, thresholds_beside
-from psychophys.comparison.compare import DEFAULT_PRIOR, compare, density_for
+from psychophys.comparison.compare import DEFAULT_PRIOR, compare, density_drawn
 from psychophys.comparison.priors import load_prior
 from psychophys.comparison.references import REFERENCES
 from psychophys.comparison.table import Comparison
 from psychophys.comparison.untrained import control_key
 from psychophys.comparison.verdict import axis_of, conclusions, how_many_pass, shown_runs, still_to_measure
-from psychophys.comparison.viewing import PIXELS_PER_DEGREE
 from psychophys.comparison.zoo import rank_models
 from psychophys.plots.models import plot_any
 from psychophys.plots.thresholds import MOST_RUNS
@@ -149,8 +148,8 @@ def compared(
 def _coding(results: Results, frame: pd.DataFrame, settings: Mapping[str, Any]) -> Figure:
     runs = [run for run in dict.fromkeys(frame["run_id"]) if run in results.runs]
     own = only(results, runs)
-    pixels = settings.get("pixels_per_degree") or PIXELS_PER_DEGREE
+    pixels = settings.get("pixels_per_degree")
     if "prior" not in frame:
         return plot_any(own, frame, None, pixels)
-    density = density_for(own.to_pandas(), load_prior(settings["prior"]), settings.get("scale"))
+    density = density_drawn(own, load_prior(settings["prior"]), settings.get("scale"))
     return plot_any(own, frame, density, pixels)

@@ -35,7 +35,9 @@ CONTRAST = Parameter(
     "contrast", "Michelson", 1.0, 0.0, 1.0, (0.05, 1), 1e-4,
     "nominal: amplitude over mean luminance, before window and pixel grid", log=True,
 )  # fmt: skip
-LUMINANCE = Parameter("luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "mean pixel value", log=True)
+LUMINANCE = Parameter(
+    "luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "of the mean, where 1 is white", log=True
+)
 X = Parameter("x", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, rightwards")
 Y = Parameter("y", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, upwards")
 SD = Parameter(
@@ -184,6 +186,7 @@ GRATINGS = (
         _draw_grating,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "gabor",
@@ -192,6 +195,7 @@ GRATINGS = (
         _draw_gabor,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "plaid",
@@ -200,6 +204,7 @@ GRATINGS = (
         _draw_plaid,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "noise",
@@ -217,6 +222,7 @@ GRATINGS = (
         _draw_noise,
         {"sample": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "gabor-benjamin2022",

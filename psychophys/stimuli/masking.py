@@ -139,6 +139,7 @@ MASKING = (
         {"phase": 8},
         _masker_within_range,
         highest_frequency=_masked_highest_frequency,
+        light=True,
     ),
     Stimulus(
         "surround",
@@ -150,5 +151,6 @@ MASKING = (
         _draw_surround,
         {"phase": 8},
         _surround_within_range,
+        light=True,
     ),
 )  # fmt: skip

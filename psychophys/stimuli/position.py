@@ -59,5 +59,6 @@ POSITIONS = (
         _draw_vernier,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
 )

@@ -215,11 +215,13 @@ def test_what_is_seen_is_the_same_on_a_display() -> None:
     shown = plain.as_dict()
     shown["parameters"] |= {"frequency": [2.0], "size": [0.5]}
     shown["display"] = {"name": "", "pixels_per_degree": 50.0, "luminance_cd_m2": 160.0, "gamma": "linear"}
-    there = viewing({"measurement": shown, "input_size": (100, 120)}, 7)
+    there = viewing({"measurement": shown, "input_size": (100, 120)})
     for name in ("frequency_cpd", "size_deg", "area_deg2"):
         assert there.parameters[name] == pytest.approx(seen.parameters[name])
     assert there.assumed(("luminance_cd_m2",)) == ""
     assert there.pixels_per_degree == 50
+    with pytest.raises(UsageError, match="7 pixels per degree of what was measured at 50"):
+        viewing({"measurement": shown, "input_size": (100, 120)}, 7)
     with pytest.raises(UsageError, match="0 pixels per degree"):
         viewing(record, 0)
 

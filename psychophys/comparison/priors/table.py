@@ -95,6 +95,12 @@ class Density:
         moved = None if self.replicates is None else self.replicates[:, order]
         return Density(centres[order], self.density[order], self.period, self.unit, moved)
 
+    def scaled(self, factor: float, unit: str) -> Density:
+        """The density over values that are so many times as large, in another unit."""
+        many = None if self.replicates is None else self.replicates / factor
+        period = None if self.period is None else self.period * factor
+        return Density(self.centres * factor, self.density / factor, period, unit, many)
+
     def _between(self, values: Array, density: Array) -> Array:
         if self.period is not None:
             return np.asarray(np.interp(values, self.centres, density, period=self.period), dtype=float)
