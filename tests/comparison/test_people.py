@@ -331,6 +331,26 @@ def test_thresholds_are_in_the_units_of_the_run(observer: psychophys.Observer) -
     assert layer["threshold_ratio"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("name", ["castlecsf-2024", "castlecsf-2024-red-green", "bradley-skottun-1987"])
+def test_a_run_on_a_display_is_compared_as_one_seen_so(observer: psychophys.Observer, name: str) -> None:
+    """White of 80 cd/m2 is what is assumed of runs without a display."""
+    display = {"pixels_per_degree": 100.0, "luminance_cd_m2": 80.0}
+    reference = REFERENCES[name]
+    shown = psychophys.concat(
+        psychophys.measure(
+            observer, **m | {"parameters": {**m["parameters"], "phase": 1}}, layers=["conv", "relu"]
+        )
+        for m in reference.recipe.measurements(SIDE, display)
+    )
+    there, here = (psychophys.compare(one, human=name) for one in (shown, measured(observer, reference)))
+    assert there["threshold_ratio"].to_numpy() == pytest.approx(
+        here["threshold_ratio"], nan_ok=True, rel=1e-4
+    )
+    assert there["r"].to_numpy() == pytest.approx(here["r"], nan_ok=True, abs=1e-4)
+    assert (there["assumed"] == "").all()
+    assert set(there["pixels_per_degree"]) == {100}
+
+
 def test_a_masker_of_another_orientation_has_no_reference(observer: psychophys.Observer) -> None:
     run = psychophys.measure(
         observer,

@@ -41,7 +41,7 @@ def _weber(name: str, low: float, high: float, citation: str, doi: str, caveat: 
         caveat=caveat,
         spread=spread,
         spread_is="the published range",
-        recipe=Recipe("grating", "frequency", FREQUENCIES_CPD, {"orientation": 90}),
+        recipe=Recipe("grating", "frequency", FREQUENCIES_CPD, {"orientation": 90, "size": 2}),
     )
 
 

@@ -11,6 +11,7 @@ from psychophys.comparison.people.reference import Recipe, Reference
 from psychophys.comparison.priors.literature import wei_stocker_2015
 
 MERIDIANS_DEG = 0.6
+ANGLES_DEG = tuple(float(angle) for angle in range(0, 180, 15))
 
 
 def _shape_rate(orientation_deg: Array, _parameters: Mapping[str, float]) -> Array:
@@ -39,7 +40,7 @@ ORIENTATION = (
         period=180,
         reads=(),
         rate=_shape_rate,
-        recipe=Recipe("gabor", "orientation", tuple(float(angle) for angle in range(0, 180, 15))),
+        recipe=Recipe("gabor", "orientation", ANGLES_DEG, {"frequency": 2, "size": 0.5}),
     ),
     Reference(
         name="heeley-buchanan-smith-1990",
@@ -60,6 +61,6 @@ ORIENTATION = (
         rate=_meridian_rate,
         caveat="gratings of 2.5 to 10 cycles/deg; Burbeck & Regan (1983, J Opt Soc Am 73) found 0.3 to "
         "0.5 deg",
-        recipe=Recipe("gabor", "orientation", (0.0, 90.0), {"frequency": 5}),
+        recipe=Recipe("gabor", "orientation", (0.0, 90.0), {"frequency": 5, "size": 0.5}),
     ),
 )

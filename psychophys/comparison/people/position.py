@@ -62,6 +62,8 @@ POSITION = (
         reads=("contrast",),
         rate=_vernier_rate,
         caveat="10 sec of arc is the least of each observer, about; the curve is flat",
-        recipe=Recipe("vernier", "offset", (0.0,), {"contrast": 0.5}, "frequency", (6, 8, 10, 12, 14, 16)),
+        recipe=Recipe(
+            "vernier", "offset", (0.0,), {"contrast": 0.5, "size": 1}, "frequency", (6, 8, 10, 12, 14, 16)
+        ),
     ),
 )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from psychophys.base.types import Array
 from psychophys.comparison.viewing import PIXELS_PER_DEGREE, factor_of
-from psychophys.stimuli import get_stimulus
+from psychophys.stimuli import Display, get_stimulus
 
 Rate = Callable[[Array, Mapping[str, float]], Array]
 
@@ -45,9 +45,21 @@ class Recipe:
     noise: str = "gaussian"
     pixels_per_degree: float = PIXELS_PER_DEGREE
 
-    def measurements(self, shorter_side: int = 224) -> list[dict[str, Any]]:
-        """Keywords of :func:`psychophys.plan`, for images with so many pixels along their shorter side."""
-        degrees = shorter_side / self.pixels_per_degree
+    def measurements(
+        self, shorter_side: int = 224, display: str | Display | Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Keywords of :func:`psychophys.plan`.
+
+        Parameters
+        ----------
+        shorter_side
+            Pixels along the shorter side of the network's images.
+        display
+            What they are shown on, as :func:`psychophys.plan` takes it: values are then in its units.
+            Default: none, and images seen at the recipe's pixels per degree.
+        """
+        degrees = shorter_side / self.pixels_per_degree if display is None else 1.0
+        shown: dict[str, Any] = {} if display is None else {"display": display}
         stimulus = get_stimulus(self.stimulus)
 
         def drawn(name: str, values: Sequence[float]) -> list[float]:
@@ -62,6 +74,7 @@ class Recipe:
                 "values": drawn(self.dimension, self.values),
                 "parameters": fixed | one,
                 "noise": self.noise,
+                **shown,
             }
             for one in across
         ]
