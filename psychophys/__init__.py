@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.comparison.compare import compare
+    from psychophys.comparison.human_curve import human_curve
     from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
     from psychophys.comparison.priors.counting import image_statistics
     from psychophys.comparison.ratio_table import Ratios
     from psychophys.comparison.ratios import threshold_ratios
-    from psychophys.comparison.references import REFERENCES, Reference
+    from psychophys.comparison.references import REFERENCES, Recipe, Reference
     from psychophys.comparison.table import read_comparison
     from psychophys.learning.acuities import acuity
     from psychophys.learning.experiments import EXPERIMENTS, findings, learn
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
     from psychophys.plots.learning import plot_learning
+    from psychophys.plots.people import plot_people
     from psychophys.plots.ratios import plot_ratios
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
-    from psychophys.stimuli import STIMULI, Parameter, Stimulus, with_images
+    from psychophys.stimuli import DISPLAYS, STIMULI, Display, Parameter, Stimulus, with_images
     from psychophys.stimuli.contrast import rendered_contrast
     from psychophys.sweeps.coding import CodingTest, coding_test
 
@@ -57,7 +59,9 @@ _HOMES = {
         "UsageError",
     ),
     "stimuli": (
+        "DISPLAYS",
         "STIMULI",
+        "Display",
         "Parameter",
         "Stimulus",
         "with_images",
@@ -106,8 +110,10 @@ _HOMES = {
     "comparison.priors.counting": ("image_statistics",),
     "comparison.references": (
         "REFERENCES",
+        "Recipe",
         "Reference",
     ),
+    "comparison.human_curve": ("human_curve",),
     "learning.experiments": (
         "EXPERIMENTS",
         "findings",
@@ -128,6 +134,7 @@ _HOMES = {
         "plot_comparison",
         "plot_thresholds",
     ),
+    "plots.people": ("plot_people",),
     "plots.ratios": ("plot_ratios",),
     "plots.style": ("save_figure",),
     "plots.learning": ("plot_learning",),
@@ -136,12 +143,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DISPLAYS",
     "EXPERIMENTS",
     "NOISE",
     "PRIORS",
     "REFERENCES",
     "STIMULI",
     "CodingTest",
+    "Display",
     "Domain",
     "Findings",
     "FisherResults",
@@ -157,6 +166,7 @@ __all__ = [
     "Prior",
     "PsychophysError",
     "Ratios",
+    "Recipe",
     "Reference",
     "Results",
     "Simulations",
@@ -172,6 +182,7 @@ __all__ = [
     "confusable",
     "findings",
     "fisher_matrix",
+    "human_curve",
     "image_statistics",
     "learn",
     "list_priors",
@@ -181,6 +192,7 @@ __all__ = [
     "plan",
     "plot_comparison",
     "plot_learning",
+    "plot_people",
     "plot_ratios",
     "plot_thresholds",
     "read",

@@ -270,15 +270,19 @@ def references() -> str:
     """Every human reference curve."""
     parts = []
     for one in psychophys.REFERENCES.values():
+        link = f", [doi:{one.doi}](https://doi.org/{one.doi})" if one.doi else ""
         shown = "its shape alone" if one.kind == "shape" else f"thresholds in {one.unit}"
         rows = [
             ["dimension", cell(f"{one.dimension} of {', '.join(one.stimuli)}")],
             ["what it is", cell(one.summary)],
             ["formula", cell(one.formula)],
             ["gives", cell(shown)],
-            ["runs over", cell(f"{one.axis}, {one.valid[0]:g} to {one.valid[1]:g} {one.axis_unit}")],
-            ["source", f"{cell(one.citation)}, [doi:{one.doi}](https://doi.org/{one.doi})"],
+            ["runs over", cell(f"{one.axis}, {one.covers}")],
+            ["observers", cell(one.people)],
+            ["source", cell(one.citation) + link],
         ]
+        if one.spread_is:
+            rows.insert(-1, ["spread", cell(one.spread_is)])
         if one.caveat:
             rows.append(["mind", cell(one.caveat.replace("`", ""))])
         parts += [f"### {one.name}", table(["", ""], rows)]

@@ -16,7 +16,7 @@ from psychophys.cli.explain import explain
 from psychophys.cli.fisher import fisher
 from psychophys.cli.groups import GroupedCommand
 from psychophys.cli.learn import learn
-from psychophys.cli.lists import layers, models, noises, priors, stimuli
+from psychophys.cli.lists import displays, layers, models, noises, priors, stimuli
 from psychophys.cli.measure import measure
 from psychophys.cli.paper import paper
 from psychophys.cli.plot import plot
@@ -50,6 +50,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     layers: ("guides/measuring",),
     models: ("guides/measuring",),
     stimuli: ("guides/measuring",),
+    displays: ("guides/display",),
     noises: ("guides/noise",),
     priors: ("studies/efficient-coding",),
     explain: ("reference/columns", "reference/indices"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psychophys.cli.kept import kept
 from psychophys.cli.panels import PANELS
+
+if TYPE_CHECKING:
+    from psychophys.stimuli import Stimulus
 
 
 def stimuli() -> dict[str, Any]:
@@ -20,18 +23,20 @@ def stimuli() -> dict[str, Any]:
 def _stimuli() -> dict[str, Any]:
     from psychophys.stimuli import STIMULI
 
-    found: dict[str, Any] = {}
-    for stimulus in STIMULI.values():
-        rows = []
-        for p in stimulus.parameters:
-            count = stimulus.nuisance.get(p.name)
-            default = f"{p.default:.4g}" if count is None else f"{count} values"
-            swept = f"{p.sweep[0]:g} to {p.sweep[1]:g}" if p.measurable else "-"
-            period = "-" if p.period is None else f"{p.period:g}"
-            rows.append([p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning])
-        dimensions = [p.name for p in stimulus.parameters if p.measurable]
-        found[stimulus.name] = {"summary": stimulus.summary, "dimensions": dimensions, "parameters": rows}
-    return found
+    return {stimulus.name: about(stimulus) for stimulus in STIMULI.values()}
+
+
+def about(stimulus: Stimulus) -> dict[str, Any]:
+    """Summary, dimensions and rows of the parameters of a stimulus."""
+    rows = []
+    for p in stimulus.parameters:
+        count = stimulus.nuisance.get(p.name)
+        default = f"{p.default:.4g}" if count is None else f"{count} values"
+        swept = f"{p.sweep[0]:g} to {p.sweep[1]:g}" if p.measurable else "-"
+        period = "-" if p.period is None else f"{p.period:g}"
+        rows.append([p.name, p.unit, default, f"{p.low:g} to {p.high:g}", swept, period, p.meaning])
+    dimensions = [p.name for p in stimulus.parameters if p.measurable]
+    return {"summary": stimulus.summary, "dimensions": dimensions, "parameters": rows}
 
 
 def contrast(stimulus: str) -> dict[str, Any]:
@@ -40,15 +45,43 @@ def contrast(stimulus: str) -> dict[str, Any]:
     return found
 
 
-def _contrast(stimulus: str) -> dict[str, Any]:
+def _contrast(name: str) -> dict[str, Any]:
     from psychophys.stimuli import get_stimulus
+
+    return contrast_of(get_stimulus(name))
+
+
+def contrast_of(stimulus: Stimulus) -> dict[str, Any]:
+    """The same of one that is shown on a display."""
     from psychophys.stimuli.contrast import LOW, SIZE, contrast_table
 
     rows = []
-    for line in contrast_table(get_stimulus(stimulus)):
+    for line in contrast_table(stimulus):
         ends = (f"{low:.2f}-{high:.2f}" for low, high in (line.michelson, line.rms, line.share))
-        rows.append([f"{line.frequency:g}", *ends])
-    return {"rows": rows, "size": list(SIZE), "low": LOW}
+        rows.append([f"{line.frequency:.4g}", *ends])
+    unit = next((p.unit for p in stimulus.parameters if p.name == "frequency"), "")
+    return {"rows": rows, "size": list(SIZE), "low": LOW, "unit": unit}
+
+
+def displays() -> list[list[str]]:
+    """A row for every display: name, pixels per degree, white, gamma and source."""
+    found: list[list[str]] = kept("displays", _displays)
+    return found
+
+
+def _displays() -> list[list[str]]:
+    from psychophys.stimuli import DISPLAYS
+
+    return [
+        [
+            one.name,
+            f"{one.pixels_per_degree:g}",
+            "not said" if one.luminance_cd_m2 is None else f"{one.luminance_cd_m2:g}",
+            one.gamma,
+            one.source,
+        ]
+        for one in DISPLAYS.values()
+    ]
 
 
 def noises() -> list[str]:
@@ -84,10 +117,10 @@ def _priors() -> dict[str, list[list[str]]]:
 
     references = []
     for one in REFERENCES.values():
-        low, high = one.valid
         unit = one.unit if one.kind == "absolute" else "shape only"
-        valid = f"{low:g} to {high:g} {one.axis_unit}"
-        references.append([one.name, one.dimension, unit, valid, f"{one.citation}, doi:{one.doi}"])
+        what = f"{one.dimension} of {', '.join(one.stimuli)}"
+        over = f"{one.axis}, {one.covers}"
+        references.append([one.name, what, unit, over, one.people, one.spread_is or "-", one.source])
     priors = [[prior.name, ", ".join(prior.statistics), prior.meta["summary"]] for prior in list_priors()]
     return {"priors": priors, "references": references}
 

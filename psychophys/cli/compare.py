@@ -10,7 +10,7 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import FIGURE_FILE, REFERENCES, TABLE_FILE, either
-from psychophys.cli.options import FigureSize, Force, PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.options import FigureSize, Force, Quiet, ResultsPath, ViewedAt
 
 
 def compare(
@@ -31,7 +31,7 @@ def compare(
     reference: Annotated[
         str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
     ] = None,
-    pixels_per_degree: PixelsPerDegree = None,
+    pixels_per_degree: ViewedAt = None,
     pool: Annotated[
         bool,
         typer.Option("--pool", help="Networks that differ in seed or checkpoint alone as one: their mean."),
@@ -55,7 +55,7 @@ def compare(
     """
     from rich.console import Console
 
-    from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
+    from psychophys.cli.inputs import read_rows, settle_human
     from psychophys.cli.outputs import Sink
     from psychophys.cli.screen import say
     from psychophys.cli.tables.comparisons import print_comparison
@@ -72,10 +72,8 @@ def compare(
             "--human and a prior cannot be compared with at once",
             "Leave out --human, or --prior and --scale.",
         )
-    if reference is not None and not human:
-        raise UsageError("--reference is of human sensitivity", "Give --human, too, or leave it out.")
-    pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
+    pixels = settle_human(rows, human, reference, pixels_per_degree)
     chosen = None if human else load_prior(coding.DEFAULT_PRIOR if prior is None else prior)
     settings = {"prior": None if chosen is None else chosen.name, "scale": scale}
     settings |= {"human": reference or human, "pixels_per_degree": pixels, "pool": pool}
@@ -84,7 +82,7 @@ def compare(
     found = coding.compare(
         rows, chosen, scale=scale, human=reference or human, pixels_per_degree=pixels, pool=pool
     )
-    density = None if chosen is None else coding.density_for(rows.to_pandas(), chosen, scale)
+    density = None if chosen is None else coding.density_drawn(rows, chosen, scale)
     sink.draw(partial(plot_any, rows, found, density, pixels))
     sink.write(Comparison(found, settings))
     sink.dump(Comparison(found, settings))

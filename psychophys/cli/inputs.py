@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from psychophys.base.errors import UsageError
-from psychophys.comparison.human import PIXELS_PER_DEGREE
+from psychophys.comparison.viewing import PIXELS_PER_DEGREE, viewed_at
 from psychophys.results.thresholds import Results, read
 
 
@@ -17,8 +17,16 @@ def read_rows(path: Path) -> Results:
     return results
 
 
-def settle_pixels_per_degree(human: bool, given: float | None) -> float:
-    """Pixels per degree of visual angle, which only human sensitivity needs."""
+def settle_human(results: Results, human: bool, reference: str | None, given: float | None) -> float | None:
+    """Pixels per degree of visual angle; None where runs have several.
+
+    These and a reference are of human sensitivity alone.
+    """
+    if reference is not None and not human:
+        raise UsageError("--reference is of human sensitivity", "Give --human, too, or leave it out.")
     if given is not None and not human:
         raise UsageError("--pixels-per-degree is of human sensitivity", "Give --human, too, or leave it out.")
-    return PIXELS_PER_DEGREE if given is None else given
+    if not human:
+        return PIXELS_PER_DEGREE
+    every = {viewed_at(record, given) for record in results.runs.values()}
+    return every.pop() if len(every) == 1 else None

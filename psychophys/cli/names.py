@@ -62,6 +62,8 @@ def file_of(formats: Sequence[str]) -> str:
 
 
 STIMULI = made("Stimulus", "stimuli", "psychophys.stimuli")
+DISPLAYS = made("Display", "stimuli")
+GAMMAS = made("Gamma", "stimuli")
 REFERENCES = made("Reference", "comparison", "psychophys.references")
 NOISES = made("Noise", "noise", "psychophys.noise")
 ESTIMATORS = made("Estimator", "responses")

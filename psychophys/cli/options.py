@@ -13,9 +13,11 @@ import typer
 
 from psychophys.base.errors import UsageError
 from psychophys.cli.names import (
+    DISPLAYS,
     DTYPES,
     ESTIMATORS,
     FIGURE_SIZES,
+    GAMMAS,
     NOISES,
     POOLINGS,
     PRECISIONS,
@@ -70,10 +72,50 @@ From = Annotated[
 ]
 Exclude = Annotated[list[str] | None, typer.Option(help="Filter of names to leave out; may be repeated.")]
 ResultsPath = Annotated[Path, typer.Argument(help="A file written by `measure`, or a directory of a sweep.")]
-PixelsPerDegree = Annotated[
+ViewedAt = Annotated[
     float | None,
-    typer.Option(help="With --human: of visual angle, to turn cycles/image to cycles/deg. Default: 100."),
+    typer.Option(
+        "--pixels-per-degree",
+        help="With --human: of visual angle, to turn cycles/image to cycles/deg. Default: the display's that "
+        "was measured with, or 100.",
+    ),
 ]
+DisplayName = Annotated[
+    str | None,
+    typer.Option(
+        "--display",
+        help=f"Show stimuli on a screen, in deg, cycles/deg and cd/m2: {either(DISPLAYS)}; the three options "
+        "that follow take the place of what it says.",
+    ),
+]
+PixelsPerDegree = Annotated[
+    float | None, typer.Option(help="Of the display: lengths are then in deg, frequencies in cycles/deg.")
+]
+Luminance = Annotated[
+    float | None,
+    typer.Option("--luminance-cd-m2", help="Of the display's white: luminance is then in cd/m2."),
+]
+GammaName = Annotated[
+    str | None,
+    typer.Option(
+        "--gamma",
+        help=f"Of the display: {either(GAMMAS)}. With srgb, contrast is that of light.",
+        show_default="linear",
+    ),
+]
+
+
+def display_said(
+    display: str | None, pixels_per_degree: float | None, luminance: float | None, gamma: str | None
+) -> dict[str, Any] | None:
+    """What is said of a display, as :func:`psychophys.plan` takes it; None for nothing."""
+    every = {
+        "preset": display,
+        "pixels_per_degree": pixels_per_degree,
+        "luminance_cd_m2": luminance,
+        "gamma": gamma,
+    }
+    return {name: value for name, value in every.items() if value is not None} or None
 
 
 @dataclass(frozen=True)
@@ -138,7 +180,8 @@ def _options(
         str | None, typer.Option(help="Phases to average over: a count or a list in degrees.")
     ] = None,
     frequencies: Annotated[
-        str | None, typer.Option(help="Spatial frequencies to average over, in cycles/image.")
+        str | None,
+        typer.Option(help="Spatial frequencies to average over: cycles/image, on a display cycles/deg."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -148,6 +191,10 @@ def _options(
         list[Path] | None,
         typer.Option(help="Photographs to show (stimulus image): folder, archive or file; may be repeated."),
     ] = None,
+    display: DisplayName = None,
+    pixels_per_degree: PixelsPerDegree = None,
+    luminance_cd_m2: Luminance = None,
+    gamma: GammaName = None,
     preset: Annotated[
         str | None, typer.Option(help=f"Settings of a published experiment: {either(PRESETS)}.")
     ] = None,
@@ -241,6 +288,7 @@ def _options(
         "preset": preset,
         "pooling": pooling,
         "images": [str(path) for path in images or []],
+        "display": display_said(display, pixels_per_degree, luminance_cd_m2, gamma),
     }
     variants = [part.strip() for part in weights.split(",")]
     modules = tuple(str(path) for path in imports or [])

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from psychophys.cli.names import FIGURE_FILE
-from psychophys.cli.options import FigureSize, PixelsPerDegree, Quiet, ResultsPath
+from psychophys.cli.names import FIGURE_FILE, REFERENCES, either
+from psychophys.cli.options import FigureSize, Quiet, ResultsPath, ViewedAt
 
 
 def plot(
@@ -17,7 +17,10 @@ def plot(
     human: Annotated[
         bool, typer.Option("--human", help="Draw human thresholds beside, scaled to the layers'.")
     ] = False,
-    pixels_per_degree: PixelsPerDegree = None,
+    reference: Annotated[
+        str | None, typer.Option(help=f"With --human: {either(REFERENCES)}. Default: the first that fits.")
+    ] = None,
+    pixels_per_degree: ViewedAt = None,
     size: FigureSize = None,
     quiet: Quiet = False,
 ) -> None:
@@ -29,7 +32,7 @@ def plot(
     """
     import sys
 
-    from psychophys.cli.inputs import read_rows, settle_pixels_per_degree
+    from psychophys.cli.inputs import read_rows, settle_human
     from psychophys.cli.outputs import settle_size
     from psychophys.learning.training import read_learned, trainings_in
     from psychophys.plots.learning import plot_learning
@@ -38,12 +41,12 @@ def plot(
 
     check_figure(output)
     chosen = settle_size(size)
-    pixels = settle_pixels_per_degree(human, pixels_per_degree)
     rows = read_rows(results)
+    pixels = settle_human(rows, human, reference, pixels_per_degree)
     if trainings_in(rows) and not results.is_dir():
         figure = plot_learning(read_learned(results), size=chosen)
     else:
-        figure = plot_thresholds(rows, human=human, pixels_per_degree=pixels, size=chosen)
+        figure = plot_thresholds(rows, human=reference or human, pixels_per_degree=pixels, size=chosen)
     save_figure(figure, output)
     if not quiet:
         print(f"figure in {output}", file=sys.stderr)

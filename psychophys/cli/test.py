@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from psychophys.cli.outputs import Sink
-    from psychophys.comparison.priors import Density
     from psychophys.sweeps.coding import CodingTest
     from psychophys.sweeps.tasks import Task
 
@@ -79,7 +78,7 @@ def test(
     settle_size(size)
     pick_device(asked.device, asked.dtype)
     tested, tasks = _plan(asked, model, checkpoint, controls)
-    density = find_density(tested[0].measurement, prior, scale)
+    find_density(tested[0].measurement, prior, scale)  # Before anything is measured.
     folder = output or Path(_usual_name(tested))
     settings = {"prior": prior or DEFAULT_PRIOR, "scale": scale, "controls": sorted(_split(controls))}
     settings["tested"] = sorted(task.key for task in tested)
@@ -93,7 +92,7 @@ def test(
     run_visibly(sweep, engine, console, asked.quiet)
     found = evaluate(sweep, tested, prior, scale)
     sink.write(Comparison(found.comparison, settings))
-    _finish(found, sink, density, folder / "verdict.txt")
+    _finish(found, sink, folder / "verdict.txt")
     if not asked.quiet:
         _show(console, found, folder)
     if found.failures:
@@ -132,7 +131,7 @@ def _usual_name(tested: list[Task]) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))
 
 
-def _finish(found: CodingTest, sink: Sink, density: Density, verdict: Path) -> None:
+def _finish(found: CodingTest, sink: Sink, verdict: Path) -> None:
     """Draw the figure, write the verdict, and say what is missing."""
     import sys
     from functools import partial
@@ -140,7 +139,7 @@ def _finish(found: CodingTest, sink: Sink, density: Density, verdict: Path) -> N
     from psychophys.base.files import write_atomically
     from psychophys.plots.coding import plot_coding
 
-    sink.draw(partial(plot_coding, found.results, found.comparison, density))
+    sink.draw(partial(plot_coding, found.results, found.comparison, found.density))
     text = "\n".join(found.conclusions) + "\n"
     write_atomically(verdict, lambda stream: stream.write(text.encode()))
     for label, reason in found.failures.items():

@@ -21,7 +21,7 @@ from psychophys.comparison.correlation import (
     correlation,
     geometric_mean,
 )
-from psychophys.comparison.human import FEWEST_FREQUENCIES, PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.human import FEWEST_FREQUENCIES, Matched, match
 from psychophys.comparison.priors import PRIORS, Density, Prior, load_prior
 from psychophys.comparison.priors.table import statistic_for
 from psychophys.comparison.untrained import control_key, with_controls
@@ -29,9 +29,13 @@ from psychophys.measurement.run import run
 from psychophys.measurement.spec import restore
 from psychophys.observers.observer import Observer
 from psychophys.results.thresholds import Results
+from psychophys.stimuli import Display, find_display
+from psychophys.stimuli.base import REFERENCE_SIDE
 
 PIXELS = "pixels"
 DEFAULT_PRIOR = "imagenet-sample"
+_OF_PIXELS = ("0-1", "Michelson")
+"""Units of what priors count in pixel values, and not in light."""
 RUN = ["run_id", "model", "weights", "seed", "checkpoint", "step", "stimulus", "dimension"]
 
 
@@ -41,7 +45,7 @@ def compare(
     *,
     scale: float | None = None,
     human: bool | str = False,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     tested: Collection[str] | None = None,
     pool: bool = False,
 ) -> pd.DataFrame:
@@ -56,9 +60,10 @@ def compare(
     human
         Compare with human sensitivity in place of a prior: with the reference of that name in
         :data:`psychophys.REFERENCES`, or the first for what was measured. Contrast is then compared over
-        frequency, across runs that differ in frequency alone.
+        frequency, across runs that differ in frequency alone; others over what their reference names.
     pixels_per_degree
-        Of visual angle; decides the frequency in cycles/deg.
+        Of visual angle; decides the frequency in cycles/deg. Default: those of the display that was measured
+        with, or 100.
     tested
         Run ids of the networks that are tested. Default: all but untrained networks of several seeds.
     pool
@@ -76,14 +81,17 @@ def compare(
         untrained networks of the same model, measured in the same way, columns such as ``random_p`` say where
         a run stands among them (:mod:`psychophys.comparison.untrained`). Columns such as ``r with
         wei-stocker-2015`` hold the correlation with the other priors that come along.
-        With ``human``, ``reference`` and ``pixels_per_degree`` (NaN where it plays no part) stand in place
-        of ``prior``, and a curve over frequency goes by the first of its runs.
+        With ``human``, ``reference``, ``axis`` (what the curve runs over), ``unit`` (of thresholds),
+        ``pixels_per_degree`` (NaN where it plays no part) and ``assumed`` (of how the images are seen) stand
+        in place of ``prior``, and a curve across runs goes by the first of them. ``human_threshold``,
+        ``human_low``, ``human_high`` and ``threshold_ratio``, the layer's over people's, are geometric means
+        over the values; NaN of a shape.
 
     Raises
     ------
     UsageError
         Without rows, for a dimension that the prior does not hold or that has no human reference, or for
-        contrast at too few frequencies.
+        a curve across too few runs.
     """
     if not human:
         return _with_prior(results, DEFAULT_PRIOR if prior is None else prior, scale, tested, pool)
@@ -99,15 +107,29 @@ def compare(
     records = dict(results.runs)
     for matched in match(results, pixels_per_degree, human if isinstance(human, str) else None):
         pixels = _pixels(matched, known)
-        scaled = pixels_per_degree if matched.across else float("nan")
-        named = {"reference": matched.reference.name, "pixels_per_degree": scaled}
         fewest = FEWEST_FREQUENCIES if matched.across else FEWEST_VALUES
         measured = _with_errors(matched.rows, matched.records[0])
-        rows += _rows(measured, matched.curve, pixels, named, fewest=fewest)
+        found = _rows(measured, matched.curve, pixels, _named(matched), fewest=fewest)
+        beside = matched.summary()
+        rows += [
+            {**row, **beside.loc[row["layer"]].to_dict()} if row["layer"] in beside.index else row
+            for row in found
+        ]
         if matched.across:
             every = [record["measurement"] for record in matched.records]
             records[str(measured["run_id"].iloc[0])] = {**matched.records[0], "measurement": every}
     return with_controls(pd.DataFrame(rows), records, tested)
+
+
+def _named(matched: Matched) -> dict[str, Any]:
+    """Which people are compared with, and how they see the images."""
+    return {
+        "reference": matched.reference.name,
+        "axis": matched.reference.axis,
+        "unit": matched.rows["unit"].iloc[0],
+        "pixels_per_degree": matched.pixels_per_degree,
+        "assumed": matched.assumed,
+    }
 
 
 def _with_prior(
@@ -121,30 +143,31 @@ def _with_prior(
     known: dict[str, Array | None] = {}
     found: dict[tuple[Any, ...], tuple[Density, dict[str, Density]]] = {}
 
-    def densities(group: pd.DataFrame) -> tuple[Density, dict[str, Density]]:
-        what = tuple(group.iloc[0][["stimulus", "dimension", "unit"]])
+    def densities(group: pd.DataFrame, record: Mapping[str, Any]) -> tuple[Density, dict[str, Density]]:
+        seen = json.dumps([record["measurement"].get("display"), record["input_size"]])
+        what = (*group.iloc[0][["stimulus", "dimension", "unit"]], seen)
         if what not in found:
-            found[what] = density_for(group, chosen, scale), _others(group, chosen)
+            found[what] = density_for(group, chosen, scale, record), _others(group, chosen, record)
         return found[what]
 
     alike = frame["run_id"].map(lambda run: control_key(results.runs[run])) if pool else frame["run_id"]
     for _, group in frame.groupby([alike, "weights"], sort=False):
-        density, others = densities(group)
         record = results.runs[str(group["run_id"].iloc[0])]
+        density, others = densities(group, record)
         pixels = _baseline(record, known)
         rows += _rows(_with_errors(group, record), density, pixels, {"prior": chosen.name}, others)
     table = pd.DataFrame(rows)
     return table.assign(tested=True) if pool else with_controls(table, results.runs, tested)
 
 
-def _others(group: pd.DataFrame, chosen: Prior) -> dict[str, Density]:
+def _others(group: pd.DataFrame, chosen: Prior, record: Mapping[str, Any]) -> dict[str, Density]:
     """The other priors that come along and say something of what a run measured."""
     found = {}
     for name, prior in PRIORS.items():
         if name == chosen.name:
             continue
         try:
-            found[name] = density_for(group, prior)
+            found[name] = density_for(group, prior, record=record)
         except UsageError:
             continue
     return found
@@ -198,27 +221,69 @@ def _rows(
     return rows
 
 
-def density_for(group: pd.DataFrame, prior: Prior, scale: float | None = None) -> Density:
-    """The density over what a run measured; :class:`UsageError` if the prior has none."""
+def density_for(
+    group: pd.DataFrame, prior: Prior, scale: float | None = None, record: Mapping[str, Any] | None = None
+) -> Density:
+    """The density over what a run measured; :class:`UsageError` if the prior has none.
+
+    Parameters
+    ----------
+    record
+        Of the run: on a display, the density is turned into its units.
+    """
     stimulus, dimension, unit = group.iloc[0][["stimulus", "dimension", "unit"]]
-    return density_of(stimulus, dimension, unit, prior, scale)
+    shown = None if record is None else find_display(record["measurement"].get("display"))
+    side = REFERENCE_SIDE if record is None else min(record["input_size"])
+    return density_of(stimulus, dimension, unit, prior, scale, shown, side)
 
 
-def density_of(stimulus: str, dimension: str, unit: str, prior: Prior, scale: float | None = None) -> Density:
+def density_drawn(results: Results, prior: Prior, scale: float | None = None) -> Density:
+    """The density over what the first run of results measured, for a figure."""
+    frame = results.to_pandas()
+    return density_for(frame, prior, scale, results.runs[str(frame["run_id"].iloc[0])])
+
+
+def density_of(
+    stimulus: str,
+    dimension: str,
+    unit: str,
+    prior: Prior,
+    scale: float | None = None,
+    display: Display | None = None,
+    side: int = REFERENCE_SIDE,
+) -> Density:
     """The density over a dimension of a stimulus; :class:`UsageError` if the prior has none in its unit."""
     statistic = statistic_for(stimulus, dimension)
     if statistic not in prior.statistics:
+        listed = f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior."
+        other = f"Its {dimension} is another quantity. Compare another dimension or stimulus."
         raise UsageError(
-            f"prior {prior.name} says nothing of {dimension}",
-            f"It has {', '.join(prior.statistics)}. Measure one of these, or give another --prior.",
+            f"prior {prior.name} says nothing of {dimension} of {stimulus}",
+            other if dimension in prior.statistics else listed,
         )
     density = prior.density(statistic, scale if statistic == "orientation" else None)
+    if display is not None and display.transfer.curved and density.unit in _OF_PIXELS:
+        raise UsageError(
+            f"{dimension} of {stimulus} is that of light (gamma {display.gamma}), the prior that of pixels",
+            "Measure with --gamma linear, or compare another dimension.",
+        )
+    if display is not None:
+        density = _in_units_of(display, density, side, unit)
     if density.unit != unit:
         raise UsageError(
             f"{dimension} of {stimulus} is measured in {unit}, the prior in {density.unit}",
             "Compare another dimension or stimulus.",
         )
     return density
+
+
+def _in_units_of(display: Display, density: Density, side: int, unit: str) -> Density:
+    """A density over the image's units in those of a display, for images of so many pixels a side."""
+    factors = {("cycles/image", "cycles/deg"): display.pixels_per_degree / side}
+    if display.luminance_cd_m2 is not None:
+        factors["0-1", "cd/m2"] = display.luminance_cd_m2
+    factor = factors.get((density.unit, unit))
+    return density if factor is None else density.scaled(factor, unit)
 
 
 def _coding(

@@ -1,9 +1,9 @@
-"""Measurements and human sensitivity at the same values: run by run, or, for contrast, over frequency."""
+"""Measurements and human sensitivity at the same values: run by run, or over a parameter across runs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 
 from psychophys.base.errors import UsageError
+from psychophys.base.types import Array
+from psychophys.comparison.people.reference import Reference
 from psychophys.comparison.priors import Density
-from psychophys.comparison.references import Reference, reference_for
+from psychophys.comparison.references import reference_for
+from psychophys.comparison.viewing import ANGLES, Viewing, viewing
 from psychophys.results.thresholds import Results
 
-PIXELS_PER_DEGREE = 100.0
 FEWEST_FREQUENCIES = 3
 _OBSERVER = ("model", "weights", "seed", "source", "sha256", "input_size", "mean", "std", "dtype", "images")
+_Run = tuple[pd.DataFrame, Mapping[str, Any], Reference]
 
 
 @dataclass(frozen=True)
@@ -27,70 +30,130 @@ class Matched:
     Attributes
     ----------
     rows
-        As in the results; for contrast those at the lowest contrast of every frequency, with ``run_id`` that
-        of the lowest frequency and ``value`` the frequency in cycles/deg.
+        As in the results; of a curve across runs those at the lowest value of every run, with ``run_id`` that
+        of the run with the lowest value on the axis, and ``value`` that on the axis, in people's unit.
     curve
-        Human sensitivity over the rows' values, up to a factor.
+        Human sensitivity over the rows' values, in the unit of the rows; of a shape up to a factor.
     records
-        Provenance of the run; for contrast of one run for each frequency, from the lowest on.
+        Provenance of the run; of a curve across runs of all, from the lowest on the axis on.
+    seen
+        How the images are seen.
+    factor
+        By which factor people's thresholds lie around the curve at its values; NaN where that is not known.
     """
 
     rows: pd.DataFrame
     curve: Density
     reference: Reference
     records: tuple[Mapping[str, Any], ...]
+    seen: Viewing
+    factor: Array
 
     @property
     def across(self) -> bool:
         """Whether this is a curve across runs."""
-        return self.reference.axis != self.reference.dimension
+        return self.reference.across
+
+    @property
+    def pixels_per_degree(self) -> float:
+        """At which images are seen; NaN where it plays no part."""
+        reference = self.reference
+        angles = any(self.seen.scales(name) for name in {reference.axis, reference.dimension})
+        return self.seen.pixels_per_degree if angles or set(reference.reads) & set(ANGLES) else float("nan")
+
+    @property
+    def assumed(self) -> str:
+        """What is taken for granted of how the images are seen; empty if nothing is."""
+        return self.seen.assumed(self.reference.reads)
+
+    def thresholds(self) -> pd.DataFrame:
+        """People's thresholds beside each layer's.
+
+        Returns
+        -------
+        DataFrame
+            ``layer``, ``value``, ``threshold``, ``human_threshold`` with ``human_low`` and ``human_high``,
+            and ``threshold_ratio``, the layer's over people's; NaN where people's are not known, and of a
+            shape.
+        """
+        absolute = self.reference.kind == "absolute"
+        with np.errstate(divide="ignore"):
+            human = 1 / self.curve.density if absolute else np.full_like(self.curve.density, np.nan)
+        columns = {
+            "human_threshold": human,
+            "human_low": human / self.factor,
+            "human_high": human * self.factor,
+        }
+        beside = pd.DataFrame({"value": self.curve.centres, **columns})
+        found = self.rows[["layer", "value", "threshold"]].merge(beside, on="value", how="left")
+        return found.assign(threshold_ratio=found["threshold"] / found["human_threshold"])
+
+    def summary(self) -> pd.DataFrame:
+        """The same, geometric means over the values that people's are known at, by layer."""
+        known = self.thresholds().dropna(subset=["human_threshold"])
+        columns = ["human_threshold", "human_low", "human_high", "threshold_ratio"]
+        with np.errstate(divide="ignore"):
+            logs = known[["layer"]].assign(**{name: np.log(known[name]) for name in columns})
+        means = logs.groupby("layer", sort=False).mean().apply(np.exp)
+        return means.reindex(self.rows["layer"].unique())
 
 
 def match(
-    results: Results, pixels_per_degree: float = PIXELS_PER_DEGREE, reference: str | None = None
+    results: Results, pixels_per_degree: float | None = None, reference: str | None = None
 ) -> list[Matched]:
     """Put human sensitivity beside everything in a table of results.
 
     Parameters
     ----------
     pixels_per_degree
-        Of visual angle, for who would look at the images: turns cycles/image into cycles/deg.
+        Of visual angle, for who would look at the images: turns cycles/image into cycles/deg. Default: those
+        of the display that was measured with, or ``PIXELS_PER_DEGREE``.
     reference
         Name in :data:`psychophys.comparison.references.REFERENCES`. Default: the first for what was measured.
 
     Raises
     ------
     UsageError
-        Without rows, for a dimension without a reference, or for contrast at too few frequencies.
+        Without rows, for a dimension without a reference, for a curve across too few runs, or for other
+        pixels per degree than those of the display.
     """
-    if not 1 <= pixels_per_degree <= 10_000:
-        raise UsageError(
-            f"{pixels_per_degree:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40."
-        )
     frame = results.to_pandas()
     if frame.empty:
         raise UsageError("the results hold no rows", "Give some written by `psychophys measure`.")
     found: list[Matched] = []
-    functions: dict[str, list[tuple[pd.DataFrame, Mapping[str, Any]]]] = {}
+    functions: dict[str, list[_Run]] = {}
     for run_id, rows in frame.groupby("run_id", sort=False):
         record, first = results.runs[str(run_id)], rows.iloc[0]
-        chosen = reference_for(first["dimension"], first["stimulus"], reference)
-        if chosen.axis == chosen.dimension:
-            found.append(_matched(rows, chosen, (record,)))
+        values = record["measurement"]["parameters"]
+        chosen = reference_for(first["dimension"], first["stimulus"], reference, values)
+        seen = viewing(record, pixels_per_degree)
+        if chosen.across:
+            key = f"{chosen.name} {_all_but(record, chosen.axis)}"
+            functions.setdefault(key, []).append((rows, record, chosen))
         else:
-            functions.setdefault(_all_but_frequency(record), []).append((rows, record))
-    return found + [_function(runs, pixels_per_degree, reference) for runs in functions.values()]
+            at = np.unique(rows["value"].to_numpy(dtype=float))
+            found.append(_matched(rows, at, at * seen.factor(chosen.dimension), chosen, (record,), seen))
+    return found + [_function(runs, pixels_per_degree) for runs in functions.values()]
 
 
-def _matched(rows: pd.DataFrame, reference: Reference, records: tuple[Mapping[str, Any], ...]) -> Matched:
-    values = np.unique(rows["value"].to_numpy(dtype=float))
-    human = reference.sensitivity(values, records[0]["measurement"]["parameters"])
-    return Matched(rows, Density(values, human, reference.period, reference.axis_unit), reference, records)
+def _matched(
+    rows: pd.DataFrame,
+    values: Array,
+    at: Array,
+    reference: Reference,
+    records: tuple[Mapping[str, Any], ...],
+    seen: Viewing,
+) -> Matched:
+    """Human sensitivity at values of the rows, which are these in people's unit."""
+    human = reference.sensitivity(at, seen.parameters) * seen.factor(reference.dimension)
+    period, unit = reference.period, rows["unit"].iloc[0] if not reference.across else reference.axis_unit
+    return Matched(rows, Density(values, human, period, unit), reference, records, seen, reference.factor(at))
 
 
-def _all_but_frequency(record: Mapping[str, Any]) -> str:
+def _all_but(record: Mapping[str, Any], axis: str) -> str:
+    """What runs share that are one curve over a parameter."""
     measurement = dict(record["measurement"])
-    rest = {name: v for name, v in measurement.pop("parameters").items() if name != "frequency"}
+    rest = {name: v for name, v in measurement.pop("parameters").items() if name != axis}
     if measurement.get("precision"):
         # Each run took as many samples as it needed.
         rest = {name: v for name, v in rest.items() if len(v) == 1}
@@ -98,28 +161,37 @@ def _all_but_frequency(record: Mapping[str, Any]) -> str:
     return json.dumps([measurement, rest, observer], sort_keys=True)
 
 
-def _function(
-    runs: list[tuple[pd.DataFrame, Mapping[str, Any]]], pixels_per_degree: float, reference: str | None
-) -> Matched:
-    """Runs that differ in frequency alone, as one curve over frequency."""
-    by_frequency: dict[float, tuple[pd.DataFrame, Mapping[str, Any]]] = {}
-    for rows, record in runs:
-        frequencies = record["measurement"]["parameters"]["frequency"]
-        if len(frequencies) == 1:
-            scale = pixels_per_degree / min(record["input_size"])
+def _function(runs: Sequence[_Run], pixels_per_degree: float | None) -> Matched:
+    """Runs that differ in one parameter alone, as one curve over it."""
+    reference = runs[0][2]
+    seen = viewing(runs[0][1], pixels_per_degree)
+    by_value: dict[float, tuple[pd.DataFrame, Mapping[str, Any]]] = {}
+    for rows, record, _ in runs:
+        values = record["measurement"]["parameters"][reference.axis]
+        if len(values) == 1:
             lowest = rows[rows["value"] == rows["value"].min()]
-            by_frequency[frequencies[0] * scale] = lowest, record
-    first = runs[0][0].iloc[0]
-    if len(by_frequency) < FEWEST_FREQUENCIES:
-        raise UsageError(
-            f"a contrast sensitivity function needs runs at {FEWEST_FREQUENCIES} or more frequencies; "
-            f"{first['model']} ({first['weights']}) has {len(by_frequency)}",
-            "Measure one run a frequency: for f in 3 6 9 12 24 48; do psychophys measure "
-            "--dimension contrast --noise gaussian --frequencies $f --append; done",
-        )
-    ordered = sorted(by_frequency)
-    run_id = by_frequency[ordered[0]][0]["run_id"].iloc[0]
-    parts = [by_frequency[f][0].assign(value=f, run_id=run_id) for f in ordered]
-    records = tuple(by_frequency[f][1] for f in ordered)
-    chosen = reference_for(first["dimension"], first["stimulus"], reference)
-    return _matched(pd.concat(parts), chosen, records)
+            by_value[values[0] * seen.factor(reference.axis)] = lowest, record
+    if len(by_value) < FEWEST_FREQUENCIES:
+        raise _too_few(runs[0], len(by_value))
+    ordered = sorted(by_value)
+    run_id = by_value[ordered[0]][0]["run_id"].iloc[0]
+    rows = pd.concat([by_value[value][0].assign(value=value, run_id=run_id) for value in ordered])
+    records = tuple(by_value[value][1] for value in ordered)
+    at = np.array(ordered)
+    return _matched(rows, at, at, reference, records, seen)
+
+
+def _too_few(run: _Run, count: int) -> UsageError:
+    rows, record, reference = run
+    first, name = rows.iloc[0], reference.axis
+    recipe = reference.recipe
+    side = min(record["input_size"])
+    wanted = [m["parameters"][name] for m in recipe.measurements(side)] if recipe is not None else []
+    some = " ".join(f"{value:.3g}" for value in wanted) or "A B C"
+    option = "--frequencies $f" if name == "frequency" else f"--set {name}=$f"
+    return UsageError(
+        f"human thresholds for {reference.dimension} of {first['stimulus']} run over {name} and need runs at "
+        f"{FEWEST_FREQUENCIES} or more values of it; {first['model']} ({first['weights']}) has {count}",
+        f"Measure one run a value: for f in {some}; do psychophys measure --stimulus {first['stimulus']} "
+        f"--dimension {reference.dimension} --noise gaussian {option} --append; done",
+    )

@@ -242,8 +242,7 @@ def _beside(rows: pd.DataFrame) -> str:
 
 def axis_of(row: pd.Series) -> str:
     """What a comparison runs over."""
-    across = pd.notna(row.get("pixels_per_degree"))
-    return "frequency" if across else str(row["dimension"])
+    return str(row["axis"] if "axis" in row else row["dimension"])
 
 
 def _pixels(rows: pd.DataFrame) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from psychophys.measurement.plan import Values
 from psychophys.noise.information import Noise
 from psychophys.responses.estimators import Estimator
-from psychophys.stimuli import Stimulus
+from psychophys.stimuli import Display, Stimulus
 
 
 class ObserverOptions(TypedDict, total=False):
@@ -41,6 +41,7 @@ class Options(ObserverOptions, total=False):
     preset: str | None
     pooling: str | None
     images: Sequence[str | Path]
+    display: str | Display | Mapping[str, Any] | None
 
 
 class StimulusOptions(Options, total=False):

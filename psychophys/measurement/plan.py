@@ -14,7 +14,7 @@ from psychophys.measurement.spec import Measurement
 from psychophys.noise.information import Noise
 from psychophys.noise.models import get_noise
 from psychophys.responses.estimators import Estimator, get_estimator
-from psychophys.stimuli import Stimulus, get_stimulus, with_images
+from psychophys.stimuli import Display, Stimulus, get_stimulus, on_display, with_images
 
 Values = int | float | Sequence[float] | None
 
@@ -37,6 +37,7 @@ def plan(
     preset: str | None = None,
     pooling: str | None = None,
     images: Sequence[str | Path] = (),
+    display: str | Display | Mapping[str, Any] | None = None,
 ) -> Measurement:
     """Resolve defaults and check a measurement before anything is computed.
 
@@ -77,6 +78,11 @@ def plan(
     images
         Photographs of your own for the stimuli ``image`` and ``image-band``: folders, archives, files. Those
         that cannot be used are left out; the stimulus says which (``unusable``).
+    display
+        What stimuli are shown on: a name in :data:`psychophys.stimuli.DISPLAYS`, a
+        :class:`psychophys.Display`, or a mapping with any of ``preset``, ``pixels_per_degree``,
+        ``luminance_cd_m2`` and ``gamma``. Lengths are then in deg, frequencies in cycles/deg and, where the
+        luminance of white is known, luminance in cd/m2: in ``values``, ``parameters``, ``step`` and results.
 
     Raises
     ------
@@ -88,11 +94,13 @@ def plan(
     chosen = get_stimulus(stimulus or base.get("stimulus") or _usual_stimulus(dimension, images))
     if images:
         chosen = with_images(chosen, images)
+    if display is not None:
+        chosen = on_display(chosen, display)
     measured = chosen.dimension(dimension or chosen.parameters[0].name)
     if values is None:
         values = base.get("values", measured.count)
     grid = measured.grid(int(values)) if isinstance(values, Integral) else _floats(measured.name, values)
-    given = {**base.get("parameters", {}), **(parameters or {})}
+    given = {**_in_units_of(chosen, base.get("parameters", {})), **(parameters or {})}
     model = get_noise(noise or base.get("noise", "relative"))
     measurement = Measurement(
         stimulus=chosen,
@@ -133,6 +141,17 @@ def _check_precision(measurement: Measurement) -> None:
         f"nothing to add until precision {measurement.precision:g}",
         "Use a stimulus with phases, samples or images, and give their number, not a list.",
     )
+
+
+def _in_units_of(stimulus: Stimulus, parameters: Mapping[str, Values]) -> dict[str, Values]:
+    """A preset's parameters, which are in units of the image, in those of the stimulus."""
+    found = dict(parameters)
+    for parameter in stimulus.parameters:
+        conversion, value = parameter.conversion, found.get(parameter.name)
+        if conversion is not None and value is not None:
+            every = _floats(parameter.name, value)
+            found[parameter.name] = [conversion.shown(one) for one in every]
+    return found
 
 
 def _usual_stimulus(dimension: str | None, images: Sequence[str | Path]) -> str:

@@ -20,7 +20,7 @@ from psychophys.noise.information import Noise
 from psychophys.noise.models import NOISE, get_noise
 from psychophys.observers.names import Job
 from psychophys.results.tables import RunTable
-from psychophys.stimuli import STIMULI, Stimulus, get_stimulus, with_same_images
+from psychophys.stimuli import STIMULI, Stimulus, get_stimulus, on_display, with_same_images
 
 OBSERVER = ("model", "weights", "seed", "checkpoint", "dtype", "arithmetic", "noise_seed")
 """Arguments of :class:`psychophys.observers.names.Job` that a record has under their own name."""
@@ -40,9 +40,10 @@ SETTINGS = (
     "precision",
     "preset",
     "pooling",
+    "display",
 )
 """Arguments of :func:`psychophys.plan` that a record has."""
-_BESIDE_PRESET = ("layers", "dprime", "confidence")
+_BESIDE_PRESET = ("layers", "dprime", "confidence", "display")
 """What no preset decides."""
 GIVEN = "given"
 """Weights of a network that was given from Python."""
@@ -160,8 +161,9 @@ class Specification:
         ----------
         said
             Arguments of :func:`psychophys.plan`; None leaves one as it is. ``parameters`` and
-            ``noise_options`` are changed one by one. Another noise has its own level and options, another
-            dimension its own values and step, and a preset decides all that it decides without a file.
+            ``noise_options`` are changed one by one, as are the numbers of a display. Another noise has its
+            own level and options, another dimension its own values and step, and a preset decides all that it
+            decides without a file. Values in units that are no longer those of the parameter are left out.
         """
         said = {name: value for name, value in said.items() if value is not None}
         if said.get("preset"):
@@ -176,8 +178,7 @@ class Specification:
             if _name(said["noise"]) != own.get("noise"):
                 own |= {"noise_level": None, "noise_options": {}}
             changes["noise_definition"] = None
-        if "stimulus" in said and _name(said["stimulus"]) != own.get("stimulus"):
-            changes |= _other_stimulus(own, get_stimulus(said["stimulus"]), self.images)
+        changes |= _shown_otherwise(own, said, self.images)
         if "dimension" in said and said["dimension"] != own.get("dimension"):
             _forget_dimension(own)
         if said.get("images"):
@@ -197,16 +198,44 @@ def _forget_dimension(own: dict[str, Any]) -> None:
     own |= dict.fromkeys(("dimension", "values", "step", "preset"))
 
 
-def _other_stimulus(own: dict[str, Any], stimulus: Stimulus, images: Sequence[str]) -> dict[str, Any]:
-    """Forget what another stimulus has not, or has in another unit; what else changes."""
-    units = {parameter.name: parameter.unit for parameter in stimulus.parameters}
-    before = STIMULI[own["stimulus"]] if own.get("stimulus") in STIMULI else None
-    alike = {p.name for p in (before.parameters if before else ()) if units.get(p.name) == p.unit}
+def _shown_otherwise(own: dict[str, Any], said: dict[str, Any], images: Sequence[str]) -> dict[str, Any]:
+    """Forget what another stimulus or display has not, or has in another unit; what else changes."""
+    changes: dict[str, Any] = {}
+    if "display" in said:
+        said["display"] = _other_display(own.get("display"), said["display"])
+    before = _units(own.get("stimulus"), own.get("display"))
+    if "stimulus" in said and _name(said["stimulus"]) != own.get("stimulus"):
+        own["preset"] = None
+        if not (images and get_stimulus(said["stimulus"]).sources):
+            changes = {"images": (), "images_sha256": ""}
+    after = _units(said.get("stimulus", own.get("stimulus")), said.get("display", own.get("display")))
+    if before != after:
+        _forget_units(own, before, after)
+    return changes
+
+
+def _units(stimulus: Any, display: Any) -> dict[str, str]:
+    """Of a stimulus's parameters; none for one that is not known here."""
+    if not isinstance(stimulus, Stimulus) and stimulus not in STIMULI:
+        return {}
+    chosen = get_stimulus(stimulus)
+    shown = chosen if display is None else on_display(chosen, display)
+    return {parameter.name: parameter.unit for parameter in shown.parameters}
+
+
+def _forget_units(own: dict[str, Any], before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Forget values of what is not there any more, or is in another unit."""
+    alike = {name for name, unit in before.items() if after.get(name) == unit}
     own["parameters"] = {name: values for name, values in own["parameters"].items() if name in alike}
     if own.get("dimension") not in alike:
         _forget_dimension(own)
-    own["preset"] = None
-    return {} if images and stimulus.sources else {"images": (), "images_sha256": ""}
+
+
+def _other_display(before: Any, said: Any) -> Any:
+    """What is said of a display, beside what was said before."""
+    if not isinstance(said, Mapping) or "preset" in said or not isinstance(before, Mapping):
+        return said
+    return {**before, **said} if "name" in said else {**before, **said, "name": ""}
 
 
 def _not_here(kind: str, name: str) -> UsageError:

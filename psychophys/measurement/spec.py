@@ -18,7 +18,7 @@ from psychophys.measurement.pooling import POOLINGS, Pooling
 from psychophys.noise.information import Noise, Setting
 from psychophys.noise.models import NOISE, get_noise
 from psychophys.responses.estimators import ESTIMATORS, Estimator, get_estimator
-from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, with_same_images
+from psychophys.stimuli import MOST_VALUES, Stimulus, get_stimulus, on_display, with_same_images
 
 MOST_SAMPLES = 1024
 """Nuisance samples beyond which ``precision`` is given up."""
@@ -188,6 +188,8 @@ class Measurement:
             del plain["pooling"]  # Files are older than it: the mean is what is meant without it.
         if self.stimulus.images:
             plain["images"] = self.stimulus.images
+        if self.stimulus.display is not None:
+            plain["display"] = self.stimulus.display.as_dict()
         if self.noise.name not in NOISE:
             # A name of somebody's own says nothing of what it is.
             plain["noise_definition"] = definition(self.noise)
@@ -223,6 +225,7 @@ def restore(
     stimulus = get_stimulus(_given(stimulus, "stimulus", record["stimulus"]))
     if images:
         stimulus = with_same_images(stimulus, images)
+    stimulus = on_display(stimulus, record.get("display"))
     if stimulus.images != record.get("images", ""):
         raise UsageError(f"the images of stimulus {stimulus.name} have changed", "Measure again.")
     settings |= {

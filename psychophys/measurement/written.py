@@ -18,7 +18,7 @@ from psychophys.noise.models import NOISE
 from psychophys.results.kinds import KINDS, MAGIC, look, refusal
 from psychophys.results.tables import opened
 from psychophys.results.thresholds import read
-from psychophys.stimuli import STIMULI
+from psychophys.stimuli import STIMULI, on_display
 
 _SHARED = ("dimensions", "images", "images_sha256")
 _OWN = ("run_id", "sha256", "imports")
@@ -105,7 +105,8 @@ def _measurement(group: Sequence[Specification]) -> Table:
     for name, values in tables.items():
         inner = tomlkit.table()
         for key, value in values.items():
-            _put(inner, key, value[0] if _is_one(value) else value, units.get(f"{name}.{key}", ""))
+            if value not in (None, ""):
+                _put(inner, key, value[0] if _is_one(value) else value, units.get(f"{name}.{key}", ""))
         if values:
             table[name] = inner
     table["observer"] = _observers(group)
@@ -135,9 +136,11 @@ def _put(table: Table, name: str, value: Any, comment: str) -> None:
 def _units(run: Specification) -> dict[str, str]:
     """What is said behind a line, by its name; a parameter's is ``parameters.NAME``."""
     found = {"dprime": "criterion of the threshold", "layers": "default, all or glob patterns"}
+    found["display.luminance_cd_m2"] = "of white"
     stimulus, noise = str(run.settings.get("stimulus")), str(run.settings.get("noise"))
     if stimulus in STIMULI:
-        units = {parameter.name: parameter.unit for parameter in STIMULI[stimulus].parameters}
+        shown = on_display(STIMULI[stimulus], run.settings.get("display"))
+        units = {parameter.name: parameter.unit for parameter in shown.parameters}
         found |= {f"parameters.{name}": unit for name, unit in units.items()}
         found |= dict.fromkeys(("values", "step"), units.get(run.settings.get("dimension") or "", ""))
     if noise in NOISE:
@@ -189,6 +192,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "values": _NUMBERS,
     "parameters": (_table_of(_are_numbers), "a table of numbers and lists of numbers"),
     "noise_options": (_table_of(_is_number), "a table of numbers"),
+    "display": (_table_of(lambda value: _is_number(value) or _is_text(value)), "a table of a display"),
 }
 
 

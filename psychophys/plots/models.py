@@ -29,7 +29,7 @@ def plot_any(
     results: Results,
     comparison: pd.DataFrame,
     density: Density | None,
-    pixels_per_degree: float,
+    pixels_per_degree: float | None,
     *,
     size: str = USUAL_SIZE,
 ) -> Drawing:

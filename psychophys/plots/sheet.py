@@ -56,7 +56,8 @@ def contact_sheet(
 def _say(stimulus: Stimulus) -> str:
     """The defaults, which hold in the rows of other parameters."""
     said = (f"{p.name} {p.default:.3g} {p.unit}" for p in stimulus.parameters)
-    return f"In the rows of other parameters: {', '.join(said)}."
+    where = "" if stimulus.display is None else f" Display: {stimulus.display}."
+    return f"In the rows of other parameters: {', '.join(said)}.{where}"
 
 
 def _draw_row(row: list[Axes], stimulus: Stimulus, parameter: Parameter, pixels: int) -> None:

@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from psychophys.base.errors import UsageError
-from psychophys.comparison.human import PIXELS_PER_DEGREE, Matched, match
+from psychophys.comparison.human import Matched, match
 from psychophys.comparison.priors import Density
 from psychophys.plots.dimensions import (
     find_parameter,
@@ -51,8 +51,8 @@ FURNITURE = 0.75
 def plot_thresholds(
     results: Results,
     *,
-    human: bool = False,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    human: bool | str = False,
+    pixels_per_degree: float | None = None,
     size: str = USUAL_SIZE,
 ) -> Drawing:
     """Thresholds over the dimension by layer, sensitivity as a map, and an index over depth.
@@ -64,15 +64,17 @@ def plot_thresholds(
     results
         Of at most ``MOST_RUNS`` runs over the same dimension.
     human
-        Draw human thresholds beside, scaled to the layers' mean log threshold. Contrast is then drawn over
+        Draw human thresholds beside, scaled to the layers' mean log threshold, with their published spread:
+        those of the first reference for what was measured, or of the one named. Contrast is then drawn over
         frequency, across runs that differ in frequency alone.
     pixels_per_degree
-        Of visual angle; decides the frequency in cycles/deg.
+        Of visual angle; decides the frequency in cycles/deg. Default: those of the display, or 100.
     size
         ``column``, ``page`` or ``talk``.
     """
     chosen = SIZES.find(size)
-    beside = match(results, pixels_per_degree) if human else []
+    named = human if isinstance(human, str) else None
+    beside = match(results, pixels_per_degree, named) if human else []
     if human:
         rows = pd.concat([matched.rows for matched in beside])
         results = Results(pa.Table.from_pandas(rows, schema=Results.schema, preserve_index=False), {})
@@ -141,7 +143,7 @@ def plot_comparison(
     comparison: pd.DataFrame,
     density: Density | None = None,
     *,
-    pixels_per_degree: float = PIXELS_PER_DEGREE,
+    pixels_per_degree: float | None = None,
     size: str = USUAL_SIZE,
 ) -> Drawing:
     """The prior or human sensitivity, each layer's, and their correlation over depth.
@@ -151,7 +153,7 @@ def plot_comparison(
     density
         Of the prior. Default: human sensitivity in its place.
     pixels_per_degree
-        Of visual angle, for human sensitivity; decides the frequency in cycles/deg.
+        As for :func:`plot_thresholds`, for human sensitivity.
     size
         ``column``, ``page`` or ``talk``.
     """
@@ -195,7 +197,11 @@ def _draw_references(
     for curve, run in distinct.values():
         values = np.sort(run["value"].unique())
         shown = (curve.centres >= values[0]) & (curve.centres <= values[-1])
-        share = curve.density[shown] / np.nanmean(curve.at(values))
+        mean = np.nanmean(curve.at(values))
+        share = curve.density[shown] / mean
+        if beside and density is None:
+            factor = next(one.factor for one in beside if one.curve is curve)[shown]
+            draw_band(axes, curve.centres[shown], share / factor, share * factor, "human", color="0.85")
         draw_line(axes, curve.centres[shown], share, "prior" if density else "human", color="black")
     axes.set_title("prior" if density else "human sensitivity")
     axes.set_ylabel(f"{'density' if density else 'sensitivity'}\nover its mean")
@@ -208,7 +214,7 @@ def _draw_thresholds(axes: Axes, run: pd.DataFrame, matched: Matched | None) -> 
     if matched is not None:
         _draw_human(axes, matched)
         _label_axis(matched, axes)
-    nominal = "nominal " if matched is not None and matched.across else ""
+    nominal = "nominal " if matched is not None and matched.reference.unit == "Michelson" else ""
     axes.set_ylabel(f"threshold ({nominal}{run['unit'].iloc[0]})")
     axes.set_title(run_name(run.iloc[0]))
     _name_layers(axes, run, lines)
@@ -225,6 +231,7 @@ def _draw_human(axes: Axes, matched: Matched) -> None:
     human = np.where(known, -np.log(np.where(known, sensitivity, 1)), np.nan)
     scaled = np.exp(human - np.nanmean(human) + np.log(limits).mean())
     draw_line(axes, values, scaled, HUMAN, color="black", linewidth=1.5, linestyle="--")
+    draw_band(axes, values, scaled / matched.factor, scaled * matched.factor, HUMAN, color="black", alpha=0.1)
 
 
 def _label_axis(matched: Matched, axes: Axes) -> None:

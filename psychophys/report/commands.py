@@ -15,7 +15,7 @@ from psychophys.measurement.spec import Measurement, restore
 from psychophys.observers.arithmetic import ARITHMETIC
 from psychophys.observers.names import CONTROLS, Job
 from psychophys.simulation.trials import Procedure
-from psychophys.stimuli import STIMULI, Parameter, Stimulus
+from psychophys.stimuli import DISPLAYS, STIMULI, Display, Parameter, Stimulus
 
 _NUMBERS = (("noise_level", "--noise-level"), ("dprime", "--dprime"), ("confidence", "--confidence"))
 _NAMES = (("estimator", "--estimator"), ("noise", "--noise"), ("pooling", "--pooling"))
@@ -101,12 +101,26 @@ def _setting(made: Measurement) -> list[str]:
     preset = made.preset or None
     # As it is in its table: photographs of one's own are named by an option.
     stimulus = STIMULI[made.stimulus.name]
-    usual = plan(stimulus, made.dimension, preset=preset)
+    display = made.stimulus.display
+    usual = plan(stimulus, made.dimension, preset=preset, display=display)
     # A noise model has its own level and options.
-    own = plan(stimulus, made.dimension, preset=preset, noise=made.noise.name)
+    own = plan(stimulus, made.dimension, preset=preset, noise=made.noise.name, display=display)
     words = ["--preset", made.preset] if preset else []
+    words += _display(display)
     words += _experiment(stimulus.name, made.dimension, preset)
     return [*words, *_shown(made, usual), *_ways(made, usual), *_numbers(made, own)]
+
+
+def _display(display: Display | None) -> list[str]:
+    """Options of what it was shown on: a preset's name, or the numbers."""
+    if display is None:
+        return []
+    if DISPLAYS.get(display.name) == display:
+        return ["--display", display.name]
+    words = ["--pixels-per-degree", plain(display.pixels_per_degree)]
+    if display.luminance_cd_m2 is not None:
+        words += ["--luminance-cd-m2", plain(display.luminance_cd_m2)]
+    return [*words, *(["--gamma", display.gamma] if display.transfer.curved else [])]
 
 
 def _experiment(stimulus: str, dimension: str, preset: str | None) -> list[str]:

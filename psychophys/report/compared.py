@@ -11,19 +11,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from psychophys.base.errors import PsychophysError, UsageError
-from psychophys.comparison.compare import DEFAULT_PRIOR, compare, density_for
-from psychophys.comparison.human import PIXELS_PER_DEGREE
+from psychophys.comparison.beside_people import caveats, thresholds_beside
+from psychophys.comparison.compare import DEFAULT_PRIOR, compare, density_drawn
 from psychophys.comparison.priors import load_prior
 from psychophys.comparison.references import REFERENCES
 from psychophys.comparison.table import Comparison
 from psychophys.comparison.untrained import control_key
-from psychophys.comparison.verdict import conclusions, how_many_pass, shown_runs, still_to_measure
+from psychophys.comparison.verdict import axis_of, conclusions, how_many_pass, shown_runs, still_to_measure
 from psychophys.comparison.zoo import rank_models
 from psychophys.plots.models import plot_any
 from psychophys.plots.thresholds import MOST_RUNS
 from psychophys.report.drawings import Drawing, inline_svg
 from psychophys.report.material import only
-from psychophys.report.tables import PageTable, caveats, comparison_table, ranked_by_r
+from psychophys.report.tables import PageTable, comparison_table, ranked_by_r
 from psychophys.results.thresholds import Results
 
 MOST_SAID = 12
@@ -86,7 +86,7 @@ def untrained_to_measure(results: Results, found: Sequence[Comparing]) -> dict[s
     """
     lacking: dict[str, int] = {}
     for _, frame, _, _ in found:
-        if frame is not None and ("prior" in frame or frame["pixels_per_degree"].isna().all()):
+        if frame is not None and set(frame["dimension"]) == {axis_of(frame.iloc[0])}:
             lacking = lacking or still_to_measure(frame)
     wanted = {}
     for run, count in lacking.items():
@@ -104,10 +104,7 @@ def sources(frame: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
     said = []
     if "reference" in frame:
         known = [REFERENCES[name] for name in frame["reference"].unique() if name in REFERENCES]
-        said += [
-            f"Source: {one.name}, {one.summary} ({one.formula}). {one.citation}, doi:{one.doi}."
-            for one in known
-        ]
+        said += [f"Source: {one.name}, {one.summary} ({one.formula}). {one.source}." for one in known]
     else:
         with contextlib.suppress(UsageError):  # A prior that is not here.
             prior = load_prior(settings.get("prior") or DEFAULT_PRIOR)
@@ -127,7 +124,7 @@ def compared(
     if frame is None:
         return Compared(title, [why])
     shown = shown_runs(frame)
-    said = [*conclusions(frame), *caveats(frame)]
+    said = [*conclusions(frame), *thresholds_beside(frame), *caveats(frame)]
     if frame["r"].isna().all():
         return Compared(title, said[:MOST_SAID], sources(frame, settings))
     known = sources(frame, settings)
@@ -151,8 +148,8 @@ def compared(
 def _coding(results: Results, frame: pd.DataFrame, settings: Mapping[str, Any]) -> Figure:
     runs = [run for run in dict.fromkeys(frame["run_id"]) if run in results.runs]
     own = only(results, runs)
-    pixels = settings.get("pixels_per_degree") or PIXELS_PER_DEGREE
+    pixels = settings.get("pixels_per_degree")
     if "prior" not in frame:
         return plot_any(own, frame, None, pixels)
-    density = density_for(own.to_pandas(), load_prior(settings["prior"]), settings.get("scale"))
+    density = density_drawn(own, load_prior(settings["prior"]), settings.get("scale"))
     return plot_any(own, frame, density, pixels)

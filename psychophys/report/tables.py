@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -232,13 +232,6 @@ def ranked_by_r(ranking: pd.DataFrame) -> PageTable:
         cells.append(decimals(row["q"], 2, row["q_low"], row["q_high"]))
         rows.append([*cells, decimals(row["p_family"], 3)])
     return PageTable(f"Networks by r, at {DEPTH:.0%} of their depth", headings, rows)
-
-
-def caveats(comparison: pd.DataFrame) -> list[str]:
-    """What must be known of the human references."""
-    names: Iterable[str] = comparison["reference"].unique() if "reference" in comparison else ()
-    known = [REFERENCES[name] for name in names if name in REFERENCES]
-    return [f"{one.name}: {one.caveat}" for one in known if one.caveat]
 
 
 def simulation_table(simulations: Simulations) -> PageTable:

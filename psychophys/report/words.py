@@ -14,7 +14,7 @@ from psychophys.noise.information import Noise
 from psychophys.noise.models import NOISE
 from psychophys.report.commands import plain
 from psychophys.results.summary import run_name
-from psychophys.stimuli import STIMULI, Stimulus
+from psychophys.stimuli import STIMULI, Stimulus, find_display, on_display
 
 MOST_LISTED = 8
 """Values that are listed one by one."""
@@ -151,7 +151,9 @@ def settings(record: Mapping[str, Any]) -> Terms:
     """A measurement's specification: terms and values with their units."""
     made = record["measurement"]
     stimulus, noise = known_stimulus(made["stimulus"]), known_noise(made["noise"])
-    known = {} if stimulus is None else {one.name: one for one in stimulus.parameters}
+    display = find_display(made.get("display"))
+    shown = None if stimulus is None else on_display(stimulus, display)
+    known = {} if shown is None else {one.name: one for one in shown.parameters}
     summary = "" if stimulus is None else f": {stimulus.summary}"
     terms: Terms = [("stimulus", f"{made['stimulus']}{summary}")]
     values = {made["dimension"]: made["values"], **made["parameters"]}
@@ -160,6 +162,7 @@ def settings(record: Mapping[str, Any]) -> Terms:
         said = in_unit(_every(numbers), known[name].unit if name in known else "")
         terms.append((f"{name} (measured)" if place == 0 else name, f"{said}{meaning}"))
     formula = "" if noise is None else f"; {noise.formula}"
+    terms += [] if display is None else [("display", str(display))]
     terms += [("layers", ", ".join(made["layers"])), ("derivative", str(made["estimator"]))]
     terms.append(("noise", f"{made['noise']}, level {made['noise_level']:g}{formula}"))
     terms += [(f"noise: {name}", plain(value)) for name, value in made["noise_options"].items()]

@@ -6,18 +6,59 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from psychophys.base.errors import UsageError, unknown
+from psychophys.stimuli.display import Display
 
 MOST_VALUES = 10_000_000
 """More cannot be meant: of one parameter, or of images to draw."""
+REFERENCE_SIDE = 224
+"""Pixels along the image's shorter side for which defaults are turned into the units of a display."""
+DIGITS = 12
+"""Of what is turned so: 4.48 cycles/image at 100 pixels/deg are 2 cycles/deg, and not a rounding more."""
+_SIDES = (16, 8192)
+"""Smallest and largest image that is thought of before its size is known."""
+Number = TypeVar("Number", float, Tensor)
 Draw = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
 Constraint = Callable[[Mapping[str, float]], str | None]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """From the unit of a display to that which images are drawn in.
+
+    Attributes
+    ----------
+    of
+        The parameter in the unit that images are drawn in.
+    whole
+        What 1 is there: pixels in a degree, or cd/m2 of white.
+    power
+        Of the image's shorter side in degrees, by which values are multiplied: 1 for cycles/deg, -1 for
+        deg, 0 for luminance.
+    """
+
+    of: Parameter
+    whole: float
+    power: int
+
+    def factor(self, side: int) -> float:
+        """By which values are multiplied in an image of so many pixels along its shorter side."""
+        return float((side / self.whole) ** self.power) if self.power else 1 / self.whole
+
+    def shown(self, value: float) -> float:
+        """What a value is in the display's unit, in an image of ``REFERENCE_SIDE`` pixels a side."""
+        return float(f"{value / self.factor(REFERENCE_SIDE):.{DIGITS}g}")
+
+    def limits(self, sides: Sequence[int]) -> tuple[float, float]:
+        """Lowest and highest value that one of images of these sizes can show."""
+        ends = [end / self.factor(side) for side in sides for end in (self.of.low, self.of.high)]
+        return min(ends), max(ends)
 
 
 @dataclass(frozen=True)
@@ -27,7 +68,8 @@ class Parameter:
     Attributes
     ----------
     unit
-        Unit of every value; lengths are fractions of the image's shorter side (``image``).
+        Unit of every value. Lengths are fractions of the image's shorter side (``image``); in patterns of
+        light ``0-1`` is a fraction of white.
     default
         Value when nothing is said.
     low, high
@@ -42,6 +84,8 @@ class Parameter:
         Half-width of a central difference, in ``unit``.
     measurable
         False for a parameter without a derivative, such as a noise sample's number.
+    conversion
+        To the unit that images are drawn in, for a parameter in the unit of a display.
     """
 
     name: str
@@ -56,6 +100,7 @@ class Parameter:
     log: bool = False
     count: int = 12
     measurable: bool = True
+    conversion: Conversion | None = None
 
     def grid(self, count: int) -> tuple[float, ...]:
         """Spread ``count`` values over the default range."""
@@ -75,13 +120,32 @@ class Parameter:
             points = np.linspace(first, last, count)
         return tuple(float(point) for point in points)
 
-    def check(self, value: float) -> None:
-        """Raise :class:`UsageError` unless ``value`` can be drawn."""
-        if not math.isfinite(value) or not self.low <= value <= self.high:
+    def check(self, value: float, side: int | None = None) -> None:
+        """Raise :class:`UsageError` unless ``value`` can be drawn.
+
+        Parameters
+        ----------
+        side
+            Pixels along the image's shorter side, on which it hangs on a display; None for any image.
+        """
+        low, high, where = self.low, self.high, ""
+        if self.conversion is not None:
+            low, high = self.conversion.limits(_SIDES if side is None else (side,))
+            where = "" if side is None else f" in a {side}-pixel image"
+        slack = 0.0 if self.conversion is None else 1e-9 * max(abs(low), abs(high))
+        if not math.isfinite(value) or not low - slack <= value <= high + slack:
             raise UsageError(
-                f"{self.name} {value:g} {self.unit} cannot be drawn",
-                f"Give a value from {self.low:g} to {self.high:g}.",
+                f"{self.name} {value:g} {self.unit} cannot be drawn{where}",
+                f"Give a value from {low:.6g} to {high:.6g}.",
             )
+
+    def drawn(self, value: Number, side: int) -> Number:
+        """A value in the unit that images of so many pixels along their shorter side are drawn in."""
+        return value if self.conversion is None else value * self.conversion.factor(side)
+
+
+def _frequency(values: Mapping[str, float]) -> float:
+    return values.get("frequency", 0.0)
 
 
 @dataclass(frozen=True)
@@ -106,6 +170,14 @@ class Stimulus:
         What names them in results: a SHA-256 of their contents, or ``packaged``.
     unusable
         Which photographs were left out because they cannot be used, in a sentence; empty if none was.
+    highest_frequency
+        Of what is drawn with these values, in cycles/image, where that is not ``frequency``.
+    light
+        Whether ``draw`` paints light, as fractions of white, and not pixel values: true of patterns whose
+        contrast is that of luminance. A display's gamma encodes them.
+    display
+        What it is shown on, where parameters are in units of that: see
+        :func:`psychophys.stimuli.on_display.on_display`.
     """
 
     name: str
@@ -118,6 +190,9 @@ class Stimulus:
     sources: tuple[Any, ...] = ()
     images: str = ""
     unusable: str = ""
+    highest_frequency: Callable[[Mapping[str, float]], float] = _frequency
+    light: bool = False
+    display: Display | None = None
 
     def __post_init__(self) -> None:
         names = [parameter.name for parameter in self.parameters]
@@ -151,17 +226,49 @@ class Stimulus:
         """Raise :class:`UsageError` if this combination of values, by name, cannot be drawn."""
         for name, value in values.items():
             self.parameter(name).check(value)
-        if self.constraint is not None and (complaint := self.constraint(values)):
-            raise UsageError(complaint)
+        complaints = [self._complaint(values, side) for side in self._sides]
+        if complaints[0] is not None and all(complaints):
+            raise complaints[0]
+
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        # On a display some values may be right in small images, or in large ones alone.
+        return _SIDES if self.display is not None else _SIDES[:1]
+
+    def _complaint(self, values: Mapping[str, float], side: int) -> UsageError | None:
+        """What is wrong with a combination of values in an image of so many pixels a side."""
+        if self.constraint is None:
+            return None
+        shown = [p for p in self.parameters if p.conversion is not None and p.name in values]
+        drawn = {**values, **{p.name: p.drawn(values[p.name], side) for p in shown}}
+        complaint = self.constraint(drawn)
+        if not complaint:
+            return None
+        # The constraint knows nothing of displays, and names what it was given.
+        said = (
+            f"{p.name} {values[p.name]:g} {p.unit} is {drawn[p.name]:.4g} here"
+            for p in shown
+            if p.name in complaint.split()
+        )
+        return UsageError(complaint, "; ".join(said))
 
     def check_size(self, values: Mapping[str, float], shorter_side: int) -> None:
         """Raise :class:`UsageError` if an image with so many pixels along its shorter side cannot show it."""
-        if values.get("frequency", 0) > shorter_side / 2:
+        drawn = {p.name: p.drawn(values[p.name], shorter_side) for p in self.parameters if p.name in values}
+        if (frequency := self.highest_frequency(drawn)) > shorter_side / 2 * (1 + 1e-12):
+            shown = self.parameter("frequency")
+            per = shown.drawn(1.0, shorter_side)
             raise UsageError(
-                f"frequency {values['frequency']:g} cycles/image is over the Nyquist limit of a "
+                f"frequency {frequency / per:g} {shown.unit} is over the Nyquist limit of a "
                 f"{shorter_side}-pixel image",
-                f"Give at most {shorter_side / 2:g}.",
+                f"Give at most {shorter_side / 2 / per:g}.",
             )
+        if self.display is None:
+            return
+        for name, value in values.items():
+            self.parameter(name).check(value, shorter_side)
+        if (complaint := self._complaint(values, shorter_side)) is not None:
+            raise complaint
 
     def render(self, values: Mapping[str, Tensor | float], size: tuple[int, int]) -> Tensor:
         """Draw a batch of images.
@@ -180,9 +287,12 @@ class Stimulus:
         """
         tensors = [value for value in values.values() if isinstance(value, Tensor)]
         like = tensors[0] if tensors else torch.zeros(1)
-        full = {p.name: _column(values.get(p.name, p.default), like) for p in self.parameters}
+        side = min(size)
+        full = {p.name: p.drawn(_column(values.get(p.name, p.default), like), side) for p in self.parameters}
         x, y = coordinates(size, like)
         image = self.draw(full, x, y)
+        if self.light and self.display is not None:
+            image = self.display.transfer.encode(image)
         if image.ndim == 3:
             image = image.unsqueeze(1)
         count = max((t.shape[0] for t in tensors), default=1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from psychophys.stimuli.base import Parameter, Stimulus
+from psychophys.stimuli.transfer import light_from_srgb, srgb_from_light
 
 Values = Mapping[str, Tensor]
 
@@ -25,7 +26,7 @@ LIGHTNESS = Parameter("lightness", "L*", 65.0, 0.0, 100.0, (40, 75), 1e-3, "CIE 
 CHROMA = Parameter("chroma", "C*", 30.0, 0.0, 150.0, (5, 30), 1e-3, "CIE chroma")
 
 _D65 = (0.95047, 1.0, 1.08883)
-_XYZ_TO_RGB = (
+XYZ_TO_RGB = (
     (3.2404542, -1.5371385, -0.4985314),
     (-0.9692660, 1.8760108, 0.0415560),
     (0.0556434, -0.2040259, 1.0572252),
@@ -66,9 +67,8 @@ def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def rgb_to_lch(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """SRGB in [0, 1], channels in dimension 1, to CIE lightness, chroma and hue (deg)."""
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    to_xyz = torch.linalg.inv(torch.tensor(_XYZ_TO_RGB, dtype=rgb.dtype, device=rgb.device))
-    xyz = torch.einsum("ij,nj...->ni...", to_xyz, linear)
+    to_xyz = torch.linalg.inv(torch.tensor(XYZ_TO_RGB, dtype=rgb.dtype, device=rgb.device))
+    xyz = torch.einsum("ij,nj...->ni...", to_xyz, light_from_srgb(rgb))
     fx, fy, fz = (_lab(xyz[:, i] / white) for i, white in enumerate(_D65))
     a, b = 500 * (fx - fy), 200 * (fy - fz)
     hue = torch.remainder(torch.rad2deg(torch.atan2(b, a)), 360)
@@ -92,19 +92,13 @@ def lch_to_rgb(lightness: Tensor, chroma: Tensor, hue_deg: Tensor) -> Tensor:
     xyz = [white * _lab_inverse(f) for white, f in zip(_D65, (fx, fy, fz), strict=True)]
     linear = [
         sum((weight * channel for weight, channel in zip(row, xyz, strict=True)), torch.zeros_like(fx))
-        for row in _XYZ_TO_RGB
+        for row in XYZ_TO_RGB
     ]
-    return torch.stack(torch.broadcast_tensors(*(_srgb(channel) for channel in linear)), dim=1)
+    return torch.stack(torch.broadcast_tensors(*(srgb_from_light(channel) for channel in linear)), dim=1)
 
 
 def _lab_inverse(f: Tensor) -> Tensor:
     return torch.where(f > 6 / 29, f * f * f, 3 * (6 / 29) ** 2 * (f - 4 / 29))
-
-
-def _srgb(linear: Tensor) -> Tensor:
-    # The clamp keeps the unused branch of `where` from giving NaN derivatives.
-    curve = 1.055 * torch.clamp(linear, min=0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear > 0.0031308, curve, 12.92 * linear)
 
 
 def _fill(rgb: Tensor, x: Tensor) -> Tensor:

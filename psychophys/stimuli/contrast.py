@@ -25,9 +25,9 @@ class RenderedContrast:
     Attributes
     ----------
     michelson
-        (highest - lowest) / (highest + lowest) of all pixel values.
+        (highest - lowest) / (highest + lowest) of all pixel values; on a display, of the light of all pixels.
     rms
-        Standard deviation of all pixel values over their mean.
+        Standard deviation over the mean, of the same.
     """
 
     michelson: Array
@@ -42,7 +42,8 @@ def rendered_contrast(
     Parameters
     ----------
     stimulus
-        Name, or one of your own. Of colours the mean of the channels is taken.
+        Name, or one of your own. Of colours the mean of the channels is taken. One that is shown on a display
+        (:func:`psychophys.stimuli.on_display.on_display`) has values in its units.
     values
         Of its parameters. The nuisance parameters that are left out take all their default values, as in
         a measurement (eight phases), the others one.
@@ -63,7 +64,10 @@ def rendered_contrast(
         shown[name] = found.parameter(name).grid(found.nuisance[name])
     samples = found.samples(shown)
     columns = {name: torch.tensor([float(one[name]) for one in samples]).double() for name in known}
-    images = found.render(columns, size).mean(dim=1).flatten(1)
+    images = found.render(columns, size)
+    if found.display is not None:
+        images = found.display.transfer.decode(images)
+    images = images.mean(dim=1).flatten(1)
     if not found.unit_range:
         images = (images + 1) / 2
     high, low = images.amax(dim=1), images.amin(dim=1)
@@ -84,18 +88,22 @@ class Line:
     """
 
     frequency: float
+    """In the stimulus's unit."""
     michelson: tuple[float, float]
     rms: tuple[float, float]
     share: tuple[float, float]
 
 
 def contrast_table(stimulus: Stimulus) -> list[Line]:
-    """A line for each of ``FREQUENCIES``; none for a stimulus without frequency and Michelson contrast."""
+    """A line for each of ``FREQUENCIES``; none without frequency and one Michelson contrast."""
     units = {parameter.name: parameter.unit for parameter in stimulus.parameters}
-    if units.get("contrast") != "Michelson" or "frequency" not in units:
+    contrasts = [name for name, unit in units.items() if unit == "Michelson"]
+    # Of an image with two contrasts, as a masker's, the pixels say neither.
+    if contrasts != ["contrast"] or "frequency" not in units:
         return []
     lines = []
-    for frequency in FREQUENCIES:
+    conversion = stimulus.parameter("frequency").conversion
+    for frequency in FREQUENCIES if conversion is None else map(conversion.shown, FREQUENCIES):
         full, low = (
             rendered_contrast(stimulus, {"frequency": frequency, "contrast": contrast})
             for contrast in (1.0, LOW)

@@ -35,7 +35,9 @@ CONTRAST = Parameter(
     "contrast", "Michelson", 1.0, 0.0, 1.0, (0.05, 1), 1e-4,
     "nominal: amplitude over mean luminance, before window and pixel grid", log=True,
 )  # fmt: skip
-LUMINANCE = Parameter("luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "mean pixel value", log=True)
+LUMINANCE = Parameter(
+    "luminance", "0-1", 0.5, 0.0, 1.0, (0.1, 0.5), 1e-4, "of the mean, where 1 is white", log=True
+)
 X = Parameter("x", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, rightwards")
 Y = Parameter("y", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, upwards")
 SD = Parameter(
@@ -67,6 +69,11 @@ def disc(dx: Tensor, dy: Tensor, diameter: Tensor | float) -> Tensor:
     return smooth_step(radius - diameter / 2, EDGE)
 
 
+def gaussian(dx: Tensor, dy: Tensor, sd: Tensor) -> Tensor:
+    """Gaussian envelope, 1 at the centre."""
+    return torch.exp(-0.5 * (dx * dx + dy * dy) / (sd * sd))
+
+
 def carrier(p: Values, dx: Tensor, dy: Tensor, orientation_deg: Tensor) -> Tensor:
     """Cosine grating in [-1, 1] whose bars have the given orientation."""
     theta = torch.deg2rad(orientation_deg)
@@ -85,9 +92,9 @@ def _draw_grating(p: Values, x: Tensor, y: Tensor) -> Tensor:
 
 def _draw_gabor(p: Values, x: Tensor, y: Tensor) -> Tensor:
     dx, dy = x - p["x"], y - p["y"]
-    envelope = torch.exp(-0.5 * (dx * dx + dy * dy) / (p["size"] * p["size"]))
     # The Gaussian would be cut by the square border, which is itself anisotropic.
-    return _paint(p, envelope * disc(x, y, 1.0), carrier(p, dx, dy, p["orientation"]))
+    window = gaussian(dx, dy, p["size"]) * disc(x, y, 1.0)
+    return _paint(p, window, carrier(p, dx, dy, p["orientation"]))
 
 
 def _draw_plaid(p: Values, x: Tensor, y: Tensor) -> Tensor:
@@ -162,8 +169,7 @@ def _draw_benjamin2022(p: Values, x: Tensor, y: Tensor) -> Tensor:
     # Their pixel grid is offset by half a pixel: (index - n / 2) / n.
     dx = x - 0.5 / min(height, width)
     dy = y + 0.5 / min(height, width)
-    envelope = torch.exp(-0.5 * (dx * dx + dy * dy) / (p["size"] * p["size"]))
-    pattern = envelope * carrier(p, dx, dy, p["orientation"])
+    pattern = gaussian(dx, dy, p["size"]) * carrier(p, dx, dy, p["orientation"])
     low = pattern.amin(dim=(-2, -1), keepdim=True)
     high = pattern.amax(dim=(-2, -1), keepdim=True)
     return (pattern - low) * (2 * p["contrast"]) / (high - low) - 1
@@ -180,6 +186,7 @@ GRATINGS = (
         _draw_grating,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "gabor",
@@ -188,6 +195,7 @@ GRATINGS = (
         _draw_gabor,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "plaid",
@@ -196,6 +204,7 @@ GRATINGS = (
         _draw_plaid,
         {"phase": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "noise",
@@ -213,6 +222,7 @@ GRATINGS = (
         _draw_noise,
         {"sample": 8},
         within_unit_range,
+        light=True,
     ),
     Stimulus(
         "gabor-benjamin2022",

@@ -362,6 +362,7 @@ IMAGES = tuple(
             ),
             _PACKAGED.draw_band,
             constraint=within_unit_range,
+            light=True,
         ),
     )
 )

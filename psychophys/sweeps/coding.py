@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Unpack
@@ -26,6 +26,7 @@ from psychophys.observers.memory import physical_bytes
 from psychophys.observers.names import CONTROLS, DEFAULT_MODEL, make_jobs
 from psychophys.results.thresholds import MEASURED, Results, concat, read
 from psychophys.stimuli import Stimulus
+from psychophys.stimuli.base import REFERENCE_SIDE
 from psychophys.sweeps.engines import Engine, Processes, Serial
 from psychophys.sweeps.store import Store
 from psychophys.sweeps.sweep import State, Sweep
@@ -49,11 +50,14 @@ class CodingTest:
         Of :func:`psychophys.compare`.
     failures
         What could not be measured, and why.
+    density
+        Of the prior, over what was measured.
     """
 
     results: Results
     comparison: pd.DataFrame
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str]
+    density: Density
 
     @property
     def conclusions(self) -> list[str]:
@@ -72,12 +76,21 @@ def plan_coding(**settings: Any) -> Measurement:
 
 
 def find_density(
-    measurement: Measurement, prior: str | Prior | None = None, scale: float | None = None
+    measurement: Measurement,
+    prior: str | Prior | None = None,
+    scale: float | None = None,
+    side: int = REFERENCE_SIDE,
 ) -> Density:
-    """What a measurement is compared with; :class:`UsageError` where the prior says nothing of it."""
+    """What a measurement is compared with; :class:`UsageError` where the prior says nothing of it.
+
+    Parameters
+    ----------
+    side
+        Pixels along the image's shorter side, on which frequencies hang on a display.
+    """
     chosen = prior if isinstance(prior, Prior) else load_prior(DEFAULT_PRIOR if prior is None else prior)
-    unit = measurement.stimulus.parameter(measurement.dimension).unit
-    return density_of(measurement.stimulus.name, measurement.dimension, unit, chosen, scale)
+    stimulus, unit = measurement.stimulus, measurement.unit
+    return density_of(stimulus.name, measurement.dimension, unit, chosen, scale, stimulus.display, side)
 
 
 def plan_test(tasks: Sequence[Task], folder: str | Path, *, retry_failed: bool = False) -> Sweep:
@@ -107,7 +120,9 @@ def evaluate(
     tables = {task.key: read(sweep.store.path(task)) for task in done}
     runs = {run for task in own for run in tables[task.key].identifiers}
     results = concat(tables.values())
-    return CodingTest(results, compare(results, prior, scale=scale, tested=runs), missing)
+    side = min(min(record["input_size"]) for record in results.runs.values())
+    density = find_density(own[0].measurement, prior, scale, side)
+    return CodingTest(results, compare(results, prior, scale=scale, tested=runs), missing, density)
 
 
 def _reason(sweep: Sweep, task: Task) -> str:

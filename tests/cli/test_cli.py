@@ -256,7 +256,17 @@ def test_layers_are_listed_with_their_defaults_marked(tmp_path: Path) -> None:
 
 def test_stimuli_are_listed_and_drawn(tmp_path: Path) -> None:
     text = call_inside("stimuli", cwd=tmp_path).stdout.decode()
-    for name in ("grating", "gabor", "plaid", "noise", "patch", "patch-lch"):
+    for name in (
+        "grating",
+        "gabor",
+        "plaid",
+        "noise",
+        "masked",
+        "surround",
+        "vernier",
+        "patch-lch",
+        "isoluminant",
+    ):
         assert name in text
     one = call_inside("stimuli", "gabor", "--save", "sheet.png", cwd=tmp_path)
     assert b"cycles/image" in one.stdout

@@ -113,6 +113,9 @@ VALUES = {
     "--scale": f"1 1.5 | 0 -1 nan 2 '' x {JUNK}",
     "--reference": f"wei-stocker-2015 ciede2000 cielab | '' wei {JUNK}",
     "--pixels-per-degree": f"1 40 100.5 10000 | '' x 0 -1 0.5 nan inf 1e308 {JUNK}",
+    "--display": f"benjamin2022 desktop srgb | '' Desktop {JUNK}",
+    "--luminance-cd-m2": f"80 0.5 1e6 | '' x 0 -1 nan inf 1e308 {JUNK}",
+    "--gamma": f"linear srgb | '' sRGB 2.2 {JUNK}",
     "--size": f"column page talk | '' Page 7 {JUNK}",
     "--figure": "f.png f.svg f.pdf | '' . f f.jpg no/f.png names.txt/f.png",
     "statistics --output": "out.parquet out.csv - | '' . no/x.parquet pipe.parquet x.txt",
@@ -274,7 +277,7 @@ EXAMPLES = {
 EXAMPLES |= {
     "statistics": 20,
     "compare": 20,
-    "priors": 2,
+    "priors": 6,
     "explain": 10,
     "fisher": 25,
     "responses": 25,
@@ -309,8 +312,9 @@ FIRST = {
     "statistics": "photo.png",
     "learn": "linear",
     "paper": "fig2",
+    "priors": "",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises", "explain")
+ONLY_SAY = ("layers", "check", "models", "show", "spec", "noises", "explain")
 TABLES = {
     "fisher": "fisher.parquet",
     "responses": "responses.parquet",
@@ -585,7 +589,8 @@ def test_every_value_ends_well(command: str, copy: Copy) -> None:
     for parameter in PARAMETERS[command]:
         if key_of(command, parameter) in shared:
             continue
-        start = [first, parameter.opts[0]] if parameter.param_type_name == "option" else []
+        before = [first] if first else []
+        start = [*before, parameter.opts[0]] if parameter.param_type_name == "option" else []
         for wrong, values in enumerate(values_of(command, parameter)):
             for value in values:
                 check(command, [*start, value], bool(wrong), copy)

@@ -15,6 +15,7 @@ import pytest
 import psychophys
 from psychophys.base.errors import UsageError
 from psychophys.comparison import priors
+from psychophys.comparison.compare import density_of
 from psychophys.comparison.priors import PRIORS, Density, Prior
 from psychophys.comparison.priors.literature import LITERATURE
 from psychophys.comparison.priors.table import statistic_for
@@ -154,3 +155,27 @@ def test_rows_alone_are_without_replicates(natural: Prior, suffix: str, tmp_path
     table = read(tmp_path / f"p.{suffix}")
     assert table.column_names == [name for name in Prior.schema.names if name != "replicates"]
     assert table.column("density").to_pylist() == natural.table.column("density").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("stimulus", "dimension"),
+    [
+        ("masked", "contrast"),
+        ("masked", "masker_contrast"),
+        ("surround", "gap"),
+        ("vernier", "offset"),
+        ("isoluminant", "contrast"),
+        ("isoluminant", "direction"),
+        ("isoluminant", "frequency"),
+        ("isoluminant", "luminance"),
+    ],
+)
+@pytest.mark.parametrize("prior", PRIORS.values(), ids=lambda prior: prior.name)
+def test_what_a_prior_does_not_count_is_refused_in_a_line(
+    prior: Prior, stimulus: str, dimension: str
+) -> None:
+    unit = STIMULI[stimulus].parameter(dimension).unit
+    said = f"{dimension} of {stimulus}.*(Compare another|It has)"
+    with pytest.raises(UsageError, match=said) as caught:
+        density_of(stimulus, dimension, unit, prior)
+    assert "\n" not in str(caught.value)

@@ -15,20 +15,15 @@ from torch import nn
 
 import psychophys
 from psychophys.base.errors import UsageError
-from psychophys.comparison import references
 from psychophys.comparison.compare import PIXELS
 from psychophys.comparison.correlation import TURNS, compare_with_prior
 from psychophys.comparison.human import match
+from psychophys.comparison.people import colour, contrast
+from psychophys.comparison.people.colour import cielab_rate, hue_rate
 from psychophys.comparison.priors import Density
-from psychophys.comparison.references import (
-    REFERENCES,
-    Reference,
-    cielab_rate,
-    contrast_sensitivity,
-    hue_rate,
-    reference_for,
-)
+from psychophys.comparison.references import REFERENCES, Reference, contrast_sensitivity, reference_for
 from psychophys.comparison.verdict import conclusions
+from psychophys.comparison.viewing import ANGLES, LUMINANCE, viewing
 from psychophys.plots.thresholds import plot_comparison, plot_thresholds
 from psychophys.results.thresholds import Results
 from psychophys.stimuli import STIMULI
@@ -108,7 +103,7 @@ PRIMARIES_LAB = {0: (53.24, 80.09, 67.20), 120: (87.73, -86.18, 83.18), 240: (32
 
 def test_primaries_have_their_printed_cielab_values() -> None:
     ring = {"saturation": 1.0, "value": 1.0}
-    found = references._lab(np.array([*map(float, PRIMARIES_LAB)]), ring)
+    found = colour.lab_of(np.array([*map(float, PRIMARIES_LAB)]), ring)
     np.testing.assert_allclose(found, [*PRIMARIES_LAB.values()], atol=0.02)
 
 
@@ -274,7 +269,7 @@ def test_a_reference_of_a_shape_is_compared_by_its_shape_alone(
 ) -> None:
     before = psychophys.compare(functions, human=True, pixels_per_degree=50)
     drawn = plot_thresholds(functions, human=True, pixels_per_degree=50).axes[0].get_lines()[-1].get_ydata()
-    monkeypatch.setattr(references, "contrast_sensitivity", lambda f, turn: 2 * contrast_sensitivity(f, turn))
+    monkeypatch.setattr(contrast, "contrast_sensitivity", lambda f, turn: 2 * contrast_sensitivity(f, turn))
     doubled = psychophys.compare(functions, human=True, pixels_per_degree=50)
     pd.testing.assert_frame_equal(before, doubled, rtol=1e-6)
     again = plot_thresholds(functions, human=True, pixels_per_degree=50).axes[0].get_lines()[-1].get_ydata()
@@ -400,30 +395,40 @@ def test_human_sensitivity_and_a_prior_exclude_each_other(rings: dict[str, Resul
         psychophys.compare(rings["orientation"], "imagenet-sample", human=True)
 
 
+SEEN_AS = {"image": "deg", "cycles/image": "cycles/deg"}
+"""Units of people, by those of the image."""
+
+
 @pytest.mark.parametrize("reference", REFERENCES.values(), ids=lambda reference: reference.name)
 def test_every_reference_is_of_something_that_can_be_measured(reference: Reference) -> None:
-    for text in (reference.summary, reference.formula, reference.citation, reference.doi):
+    for text in (reference.summary, reference.formula, reference.citation):
         assert text
+    assert reference.doi == "" or reference.doi.startswith("10.")
     assert reference.kind in ("absolute", "shape")
+    assert (reference.spread is None) == (reference.spread_is == "")
     low, high = reference.valid
     assert low < high
     for name in reference.stimuli:
         stimulus = STIMULI[name]
-        dimension = stimulus.dimension(reference.dimension)
+        dimension, axis = (stimulus.parameter(one) for one in (reference.dimension, reference.axis))
         if reference.kind == "absolute":
-            assert reference.unit == dimension.unit
-        if reference.axis == reference.dimension:
-            assert (reference.axis_unit, reference.period) == (dimension.unit, dimension.period)
-        known = {p.name: (p.default,) for p in stimulus.parameters}
-        values = np.linspace(low, high, 25)
-        rate = reference.sensitivity(values, known)
-        assert np.isfinite(rate).all()
-        assert (rate > 0).all()
+            assert reference.unit == SEEN_AS.get(dimension.unit, dimension.unit)
+        assert (reference.axis_unit, reference.period) == (SEEN_AS.get(axis.unit, axis.unit), axis.period)
+        fixed = {name: held[0] for name, held in reference.only.items()}
+        measured = psychophys.plan(name, reference.dimension, values=[dimension.default], parameters=fixed)
+        seen = viewing({"measurement": measured.as_dict(), "input_size": (224, 224)})
+        known = {axis.name: (axis.default,), **seen.parameters}
+        assert set(reference.reads) <= set(known) | {
+            p.name for s in reference.stimuli for p in STIMULI[s].parameters
+        }
+        rate = reference.sensitivity(np.linspace(low, min(high, 1e3), 25)[1:], known)
+        assert np.isfinite(rate).all() or reference.valid_is
+        assert (rate[np.isfinite(rate)] > 0).all()
         if reference.period is None:
             beyond = reference.sensitivity(np.array([low * 0.9 - 1, high * 1.1 + 1]), known)
-            assert np.isnan(beyond).all()
+            assert np.isnan(beyond[np.isfinite([low * 0.9 - 1, high])]).all()
     every = {p.name for name in reference.stimuli for p in STIMULI[name].parameters}
-    assert set(reference.reads) <= every
+    assert set(reference.reads) <= every | {*ANGLES, LUMINANCE}
 
 
 def test_the_human_reference_can_be_chosen_by_name() -> None:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.screen import plain_table, print_table, say
-from psychophys.comparison.references import REFERENCES
-from psychophys.comparison.verdict import conclusions, how_many_pass, kinds_of, shown_runs
+from psychophys.comparison.beside_people import caveats, thresholds_beside
+from psychophys.comparison.verdict import axis_of, conclusions, how_many_pass, kinds_of, shown_runs
 from psychophys.comparison.zoo import DEPTH, over_models, rank_models
 from psychophys.results.summary import run_name
 
@@ -33,7 +33,13 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
     power = beside[1]
     if len(shown) > MOST_TABLES and len(ranking):
         print_table(console, _ranking(ranking))
-        say(console, *how_many_pass(found), *_overall(ranking, power), *_caveats(found))
+        say(
+            console,
+            *how_many_pass(found),
+            *_overall(ranking, power),
+            *thresholds_beside(found),
+            *caveats(found),
+        )
         return
     for rows in shown:
         print_table(console, _table(rows))
@@ -41,7 +47,7 @@ def print_comparison(console: Console, found: pd.DataFrame) -> None:
     console.print(_LEGEND.format(*beside, controls), highlight=False)
     if len(ranking) > 1:
         print_table(console, _ranking(ranking))
-    say(console, *conclusions(found), *_overall(ranking, power), *_caveats(found))
+    say(console, *conclusions(found), *_overall(ranking, power), *thresholds_beside(found), *caveats(found))
 
 
 def _ranking(ranking: pd.DataFrame) -> Table:
@@ -70,19 +76,15 @@ def _overall(ranking: pd.DataFrame, power: str) -> list[str]:
     ]
 
 
-def _caveats(found: pd.DataFrame) -> list[str]:
-    names = found["reference"].unique() if "reference" in found else ()
-    known = [REFERENCES[name] for name in names if name in REFERENCES]
-    return [f"{one.name}: {one.caveat}" for one in known if one.caveat]
-
-
 def _table(rows: pd.DataFrame) -> Table:
     first = rows.iloc[0]
     what = first["reference"] if "reference" in rows else first["prior"]
     several = f", {first['networks']} networks as one" if first["networks"] > 1 else ""
     title = f"{run_name(first)}{several}: {first['dimension']} against {what}"
+    if (axis := axis_of(first)) != first["dimension"]:
+        title += f", over {axis}"
     if pd.notna(first.get("pixels_per_degree")):
-        title += f", over frequency at {first['pixels_per_degree']:g} pixels/deg"
+        title += f" at {first['pixels_per_degree']:g} pixels/deg"
     kinds = kinds_of(rows)
     table = plain_table(title)
     table.add_column("layer", no_wrap=True)

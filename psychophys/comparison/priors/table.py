@@ -35,7 +35,13 @@ COLUMNS = (
     Column("n_pixels", COUNT, "pixels", "that were counted"),
     Column("replicates", NUMBERS, "1/unit", "the density in 200 replicates over images; in Parquet alone"),
 )
-_STATISTIC_OF = {("patch-lch", "hue"): "hue-lch"}
+_STATISTIC_OF = {
+    ("patch-lch", "hue"): "hue-lch",
+    # What photographs are counted for is contrast by itself, and power and luminance of pixel values.
+    ("masked", "contrast"): "increment",
+    ("isoluminant", "frequency"): "chromatic-frequency",
+    ("isoluminant", "luminance"): "linear-luminance",
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,12 @@ class Density:
         order = np.argsort(centres)
         moved = None if self.replicates is None else self.replicates[:, order]
         return Density(centres[order], self.density[order], self.period, self.unit, moved)
+
+    def scaled(self, factor: float, unit: str) -> Density:
+        """The density over values that are so many times as large, in another unit."""
+        many = None if self.replicates is None else self.replicates / factor
+        period = None if self.period is None else self.period * factor
+        return Density(self.centres * factor, self.density / factor, period, unit, many)
 
     def _between(self, values: Array, density: Array) -> Array:
         if self.period is not None:

@@ -1,0 +1,57 @@
+"""Light and pixel values: the curve of sRGB (IEC 61966-2-1), and what a screen does with what it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from psychophys.base.registry import Registry
+
+
+def srgb_from_light(light: Tensor) -> Tensor:
+    """Pixel values in [0, 1] for light in [0, 1], linear below 0.0031308."""
+    # The clamp keeps the unused branch of `where` from giving NaN derivatives.
+    curve = 1.055 * torch.clamp(light, min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(light > 0.0031308, curve, 12.92 * light)
+
+
+def light_from_srgb(pixels: Tensor) -> Tensor:
+    """Light in [0, 1] of pixel values in [0, 1], linear below 0.04045."""
+    curve = ((torch.clamp(pixels, min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(pixels > 0.04045, curve, pixels / 12.92)
+
+
+def _as_it_is(values: Tensor) -> Tensor:
+    return values
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """How light becomes pixel values.
+
+    Attributes
+    ----------
+    encode, decode
+        Light to pixel values, both in [0, 1], and back.
+    curved
+        False where they are the same.
+    """
+
+    name: str
+    summary: str
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    curved: bool = True
+
+
+GAMMAS = Registry(
+    "gamma",
+    (
+        Gamma("linear", "pixel values are light", _as_it_is, _as_it_is, curved=False),
+        Gamma("srgb", "light is encoded by the curve of sRGB", srgb_from_light, light_from_srgb),
+    ),
+    Gamma,
+)
