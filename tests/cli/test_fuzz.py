@@ -281,6 +281,7 @@ EXAMPLES |= {
     "explain": 10,
     "fisher": 25,
     "responses": 25,
+    "displays": 2,
     "noises": 2,
     "simulate": 30,
     "learn": 15,
@@ -313,7 +314,7 @@ FIRST = {
     "learn": "linear",
     "paper": "fig2",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "noises", "explain")
+ONLY_SAY = ("layers", "check", "models", "show", "spec", "priors", "displays", "noises", "explain")
 TABLES = {
     "fisher": "fisher.parquet",
     "responses": "responses.parquet",
