@@ -84,8 +84,8 @@ class Parameter:
             )
 
 
-def _frequency(values: Mapping[str, float]) -> float:
-    return values.get("frequency", 0.0)
+def _as_fine(_values: Mapping[str, float]) -> float:
+    return 1.0
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Stimulus:
         What names them in results: a SHA-256 of their contents, or ``packaged``.
     unusable
         Which photographs were left out because they cannot be used, in a sentence; empty if none was.
-    highest_frequency
-        Of what is drawn with these values, in cycles/image, where that is not ``frequency``.
+    finer
+        The highest frequency that is drawn with these values, over ``frequency``.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Stimulus:
     sources: tuple[Any, ...] = ()
     images: str = ""
     unusable: str = ""
-    highest_frequency: Callable[[Mapping[str, float]], float] = _frequency
+    finer: Callable[[Mapping[str, float]], float] = _as_fine
 
     def __post_init__(self) -> None:
         names = [parameter.name for parameter in self.parameters]
@@ -163,11 +163,13 @@ class Stimulus:
 
     def check_size(self, values: Mapping[str, float], shorter_side: int) -> None:
         """Raise :class:`UsageError` if an image with so many pixels along its shorter side cannot show it."""
-        if (frequency := self.highest_frequency(values)) > shorter_side / 2:
+        finer = self.finer(values)
+        if values.get("frequency", 0) * finer > shorter_side / 2:
+            times = "" if finer == 1 else f" ({finer:g} times that is drawn)"
             raise UsageError(
-                f"frequency {frequency:g} cycles/image is over the Nyquist limit of a "
+                f"frequency {values['frequency']:g} cycles/image{times} is over the Nyquist limit of a "
                 f"{shorter_side}-pixel image",
-                f"Give at most {shorter_side / 2:g}.",
+                f"Give at most {shorter_side / 2 / finer:g}.",
             )
 
     def render(self, values: Mapping[str, Tensor | float], size: tuple[int, int]) -> Tensor:

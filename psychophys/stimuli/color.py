@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from psychophys.stimuli.base import Parameter, Stimulus
+from psychophys.stimuli.transfer import light_from_srgb, srgb_from_light
 
 Values = Mapping[str, Tensor]
 
@@ -66,9 +67,8 @@ def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def rgb_to_lch(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """SRGB in [0, 1], channels in dimension 1, to CIE lightness, chroma and hue (deg)."""
-    linear = srgb_to_linear(rgb)
     to_xyz = torch.linalg.inv(torch.tensor(XYZ_TO_RGB, dtype=rgb.dtype, device=rgb.device))
-    xyz = torch.einsum("ij,nj...->ni...", to_xyz, linear)
+    xyz = torch.einsum("ij,nj...->ni...", to_xyz, light_from_srgb(rgb))
     fx, fy, fz = (_lab(xyz[:, i] / white) for i, white in enumerate(_D65))
     a, b = 500 * (fx - fy), 200 * (fy - fz)
     hue = torch.remainder(torch.rad2deg(torch.atan2(b, a)), 360)
@@ -94,23 +94,11 @@ def lch_to_rgb(lightness: Tensor, chroma: Tensor, hue_deg: Tensor) -> Tensor:
         sum((weight * channel for weight, channel in zip(row, xyz, strict=True)), torch.zeros_like(fx))
         for row in XYZ_TO_RGB
     ]
-    return torch.stack(torch.broadcast_tensors(*(linear_to_srgb(channel) for channel in linear)), dim=1)
+    return torch.stack(torch.broadcast_tensors(*(srgb_from_light(channel) for channel in linear)), dim=1)
 
 
 def _lab_inverse(f: Tensor) -> Tensor:
     return torch.where(f > 6 / 29, f * f * f, 3 * (6 / 29) ** 2 * (f - 4 / 29))
-
-
-def srgb_to_linear(rgb: Tensor) -> Tensor:
-    """Pixel values in [0, 1] to linear light, a share of the display's highest."""
-    return torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-
-
-def linear_to_srgb(linear: Tensor) -> Tensor:
-    """Linear light to pixel values: the inverse of :func:`srgb_to_linear`."""
-    # The clamp keeps the unused branch of `where` from giving NaN derivatives.
-    curve = 1.055 * torch.clamp(linear, min=0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear > 0.0031308, curve, 12.92 * linear)
 
 
 def _fill(rgb: Tensor, x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from psychophys.base.types import Array
 from psychophys.stimuli.base import Parameter, Stimulus
-from psychophys.stimuli.color import XYZ_TO_RGB, linear_to_srgb
+from psychophys.stimuli.color import XYZ_TO_RGB
 from psychophys.stimuli.gratings import (
     CONTRAST,
     FREQUENCY,
@@ -39,6 +39,7 @@ from psychophys.stimuli.gratings import (
     disc,
     gaussian,
 )
+from psychophys.stimuli.transfer import srgb_from_light
 
 XYZ_TO_LMS = (
     (0.187596268556126, 0.585168649077728, -0.026384263306304),
@@ -96,7 +97,7 @@ def _draw_isoluminant(p: Values, x: Tensor, y: Tensor) -> Tensor:
     angle = torch.deg2rad(p["direction"])
     change = (torch.cos(angle) * a + torch.sin(angle) * b for a, b in _CHANNELS)
     linear = [p["luminance"] + p["luminance"] * (each * pattern) for each in change]
-    return linear_to_srgb(torch.stack(torch.broadcast_tensors(*linear), dim=1))
+    return srgb_from_light(torch.stack(torch.broadcast_tensors(*linear), dim=1))
 
 
 def _in_gamut(p: Mapping[str, float]) -> str | None:
