@@ -120,5 +120,6 @@ CONES = (
         _draw_isoluminant,
         {"phase": 8},
         _in_gamut,
+        encoded=True,
     ),
 )
