@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
+    from psychophys.batteries.run import battery
+    from psychophys.batteries.table import BatteryResults
     from psychophys.comparison.compare import compare
     from psychophys.comparison.human_curve import human_curve
     from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
@@ -115,6 +117,8 @@ _HOMES = {
         "Reference",
     ),
     "comparison.human_curve": ("human_curve",),
+    "batteries.run": ("battery",),
+    "batteries.table": ("BatteryResults",),
     "learning.experiments": (
         "EXPERIMENTS",
         "findings",
@@ -150,6 +154,7 @@ __all__ = [
     "PRIORS",
     "REFERENCES",
     "STIMULI",
+    "BatteryResults",
     "CodingTest",
     "Display",
     "Domain",
@@ -176,6 +181,7 @@ __all__ = [
     "TuningCurves",
     "UsageError",
     "acuity",
+    "battery",
     "check_results",
     "coding_test",
     "compare",

@@ -21,6 +21,7 @@ FOLDERS = (
     "measurement",
     "simulation",
     "comparison",
+    "batteries",
     "learning",
     "sweeps",
     "plots",

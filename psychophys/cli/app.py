@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from psychophys.cli.battery import battery
 from psychophys.cli.check import check
 from psychophys.cli.compare import compare
 from psychophys.cli.explain import explain
@@ -43,6 +44,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
     responses: ("guides/responses",),
+    battery: ("studies/people",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),

@@ -119,6 +119,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
     """What prints a file, by the name of its kind."""
     from functools import partial
 
+    from psychophys.cli.tables.batteries import print_battery
     from psychophys.cli.tables.comparisons import print_comparison
     from psychophys.cli.tables.findings import print_findings, print_modes
     from psychophys.cli.tables.matrices import print_matrices
@@ -131,6 +132,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
         "learning": print_findings,
         "fisher": print_matrices,
         "responses": print_curves,
+        "battery": print_battery,
         "simulation": print_simulations,
         "comparison": print_comparison,
         "ratios": print_ratios,

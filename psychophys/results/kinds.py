@@ -99,6 +99,13 @@ KINDS = {
             "read_comparison",
         ),
         Kind(
+            "battery",
+            "battery of human references",
+            b"psychophys_battery",
+            "psychophys battery",
+            "BatteryResults.read",
+        ),
+        Kind(
             "ratios",
             "file of threshold ratios",
             b"psychophys_ratios",

@@ -1,0 +1,1 @@
+"""A network beside all of people's data at once."""

@@ -1,0 +1,143 @@
+"""The command `battery`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from psychophys.cli.names import DTYPES, FIGURE_FILE, TABLE_FILE, WEIGHTS, either
+from psychophys.cli.options import (
+    Checkpoint,
+    Device,
+    DisplayName,
+    FigureSize,
+    FileFormat,
+    Force,
+    GammaName,
+    Imports,
+    Luminance,
+    Models,
+    Output,
+    PixelsPerDegree,
+    Quiet,
+    display_said,
+    usually_asked,
+)
+
+if TYPE_CHECKING:
+    from psychophys.base.types import Progress
+    from psychophys.batteries.table import BatteryResults
+    from psychophys.observers.names import Job
+
+
+def battery(
+    models: Models = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="People's data, names or glob patterns: see `psychophys priors`. May be repeated.",
+            show_default="all",
+        ),
+    ] = None,
+    checkpoint: Checkpoint = None,
+    weights: Annotated[
+        str, typer.Option(help=f"{', '.join(WEIGHTS)}, or several with commas.")
+    ] = "pretrained",
+    seed: Annotated[int, typer.Option(help="Of random and shuffled weights.")] = 0,
+    seeds: Annotated[
+        int | None, typer.Option(help="So many random and shuffled networks.", show_default="1")
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="default, all, or glob patterns; may be repeated.", show_default="default"),
+    ] = None,
+    display: DisplayName = None,
+    pixels_per_degree: PixelsPerDegree = None,
+    luminance_cd_m2: Luminance = None,
+    gamma: GammaName = None,
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help=f"{either(DTYPES)}.")] = "float32",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(envvar="PSYCHOPHYS_BATCH_SIZE", min=1, help="Images in a forward pass."),
+    ] = None,
+    imports: Imports = None,
+    output: Output = "battery.parquet",
+    file_format: FileFormat = None,
+    save: Annotated[
+        Path | None, typer.Option(help=f"Keep the thresholds that were measured, too: {TABLE_FILE}.")
+    ] = None,
+    force: Force = False,
+    figure: Annotated[Path | None, typer.Option(help=f"Draw ratios by layer: {FIGURE_FILE}.")] = None,
+    size: FigureSize = None,
+    quiet: Quiet = False,
+) -> None:
+    """Set a network beside all of people's data: thresholds, their ratio, and which layer is nearest.
+
+    Networks and people look at 100 pixels/deg, white of 80 cd/m2 and sRGB, unless a display is said.
+
+    \b
+    Examples:
+      psychophys battery
+      psychophys battery resnet18 --weights pretrained,random --figure battery.png
+      psychophys battery --references 'castlecsf*,foley-1994' --display standard-4k
+    """
+    from functools import partial
+
+    from psychophys.batteries.plan import identify_battery, plan_battery
+    from psychophys.batteries.run import run_battery
+    from psychophys.batteries.table import BatteryResults
+    from psychophys.cli.each import plan_jobs, run_each
+    from psychophys.cli.outputs import Sink
+    from psychophys.cli.tables.batteries import print_battery
+    from psychophys.measurement.again import made_again
+    from psychophys.observers.devices import pick_device
+    from psychophys.observers.load import load
+    from psychophys.observers.memory import keep_freed_memory
+    from psychophys.observers.names import DEFAULT_MODEL
+    from psychophys.plots.batteries import plot_battery
+    from psychophys.results.thresholds import Results
+
+    sink = Sink(output, file_format, figure, size, force=force)
+    kept = Sink(None if save is None else str(save), force=force)
+    for one in (sink, kept):
+        one.check()
+    pick_device(device, dtype)
+    said = display_said(display, pixels_per_degree, luminance_cd_m2, gamma)
+    planned = plan_battery(_words(references, "all"), display=said, layers=_words(layers, "default"))
+    modules = tuple(str(path) for path in imports or [])
+    variants = [part.strip() for part in weights.split(",")]
+    asked = replace(
+        usually_asked(), weights=variants, seed=seed, seeds=seeds, dtype=dtype, imports=modules, quiet=quiet
+    )
+    jobs = plan_jobs(models or [DEFAULT_MODEL], asked, checkpoint)
+    keep_freed_memory()
+    wanted = [(job, partial(identify_battery, planned)) for job in jobs]
+    sink.check_replacing(BatteryResults, lambda held: made_again(held, wanted))
+    kept.check_replacing(Results, lambda _: False)
+    every: list[Results] = []
+
+    def run_one(job: Job, advance: Progress) -> BatteryResults:
+        found, thresholds = run_battery(planned, load(job, device), batch_size=batch_size, progress=advance)
+        every.append(thresholds)
+        kept.write(Results.join(every))
+        return found
+
+    run_each(
+        jobs,
+        run_one,
+        label=lambda job: job.label,
+        join=BatteryResults.join,
+        sink=sink,
+        show=print_battery,
+        draw=plot_battery,
+        quiet=quiet,
+    )
+
+
+def _words(given: list[str] | None, usual: str) -> list[str]:
+    """Names or patterns, which commas part, too."""
+    return [part for pattern in given or [usual] for part in pattern.split(",") if part]
