@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
-    from psychophys.stimuli import DISPLAYS, STIMULI, Display, Parameter, Stimulus, with_images
+    from psychophys.stimuli import DISPLAYS, STIMULI, Display, Parameter, Stimulus, on_display, with_images
     from psychophys.stimuli.contrast import rendered_contrast
     from psychophys.sweeps.coding import CodingTest, coding_test
 
@@ -64,6 +64,7 @@ _HOMES = {
         "Display",
         "Parameter",
         "Stimulus",
+        "on_display",
         "with_images",
     ),
     "stimuli.contrast": ("rendered_contrast",),
@@ -189,6 +190,7 @@ __all__ = [
     "load_observer",
     "load_prior",
     "measure",
+    "on_display",
     "plan",
     "plot_comparison",
     "plot_learning",

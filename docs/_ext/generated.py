@@ -28,6 +28,7 @@ from psychophys.responses.estimators import ESTIMATORS
 from psychophys.results.indices import INDICES
 from psychophys.simulation.psychometrics import TASKS
 from psychophys.stimuli.contrast import LOW, Line, contrast_table
+from psychophys.stimuli.transfer import GAMMAS
 
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
@@ -135,6 +136,7 @@ HEADINGS = {
 }
 LISTED = {
     "STIMULI": "[Stimuli](stimuli.md) lists them.",
+    "DISPLAYS": "[Displays](displays.md) lists them.",
     "NOISE": "[Noise models](noises.md) lists them.",
     "PRIORS": "[Priors and references](priors.md) lists them.",
     "REFERENCES": "[Priors and references](priors.md) lists them.",
@@ -236,6 +238,17 @@ def _contrast(lines: Sequence[Line]) -> str:
     ends = ((line.michelson, line.rms, line.share) for line in lines)
     rows = [[f"{low:.2f}&nbsp;to&nbsp;{high:.2f}" for low, high in three] for three in ends]
     return table(head, [[number(line.frequency), *row] for line, row in zip(lines, rows, strict=True)])
+
+
+def displays() -> str:
+    """Every display."""
+    rows = []
+    for one in psychophys.DISPLAYS.values():
+        white = "" if one.luminance_cd_m2 is None else number(one.luminance_cd_m2)
+        rows.append([code(one.name), number(one.pixels_per_degree), white, code(one.gamma), cell(one.source)])
+    head = ["display", "pixels/deg", "white, cd/m2", "gamma", "what it is, and where its numbers are from"]
+    rest = [[code(one.name), cell(one.summary)] for one in GAMMAS.values()]
+    return "\n\n".join([table(head, rows), table(["gamma", "meaning"], rest)])
 
 
 def noises() -> str:
@@ -365,6 +378,7 @@ PARTS: dict[str, Callable[[], str]] = {
         api,
         columns,
         stimuli,
+        displays,
         noises,
         priors,
         references,

@@ -281,6 +281,7 @@ EXAMPLES |= {
     "explain": 10,
     "fisher": 25,
     "responses": 25,
+    "displays": 2,
     "noises": 2,
     "simulate": 30,
     "learn": 15,
@@ -314,7 +315,7 @@ FIRST = {
     "paper": "fig2",
     "priors": "",
 }
-ONLY_SAY = ("layers", "check", "models", "show", "spec", "noises", "explain")
+ONLY_SAY = ("layers", "check", "models", "show", "spec", "displays", "noises", "explain")
 TABLES = {
     "fisher": "fisher.parquet",
     "responses": "responses.parquet",

@@ -19,6 +19,7 @@ from psychophys.cli.kept import fingerprint
 MADE: dict[str, Callable[[], Any]] = {
     "stimuli": catalogue._stimuli,
     "contrast-gabor": lambda: catalogue._contrast("gabor"),
+    "displays": catalogue._displays,
     "noises": catalogue._noises,
     "priors": catalogue._priors,
     "models": catalogue._models,
@@ -57,6 +58,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         "stimuli",
         "stimuli gabor",
+        "displays",
         "noises",
         "priors",
         "paper",

@@ -186,6 +186,8 @@ def test_progress_is_a_line_every_so_often_where_there_is_no_terminal() -> None:
     [
         "stimuli",
         "stimuli gabor",
+        "stimuli gabor --display srgb",
+        "displays",
         "noises",
         "priors",
         "explain",

@@ -18,6 +18,7 @@ PAGES = sorted(
 )
 SLOW = {
     "README.md",
+    "docs/guides/display.md",
     "docs/guides/intervals.md",
     "docs/guides/measuring.md",
     "docs/guides/noise.md",

@@ -26,7 +26,7 @@ from psychophys.measurement.written import read_specifications, to_toml
 from psychophys.noise.models import NOISE
 from psychophys.observers.layers import Selection
 from psychophys.responses.estimators import ESTIMATORS
-from psychophys.stimuli import STIMULI
+from psychophys.stimuli import DISPLAYS, STIMULI
 
 SMALL = ["test_resnet", "--weights", "random", "--values", "4", "--phases", "2", "--layers", "layer2.0,fc"]
 
@@ -57,6 +57,8 @@ def requests() -> list[dict[str, Any]]:
     for noise in NOISE.own.values():
         options = {option.name: (option.default + option.low) / 2 for option in noise.options}
         found.append({"noise": noise.name, "noise_level": 0.3, "noise_options": options, "values": 3})
+    found += [{"display": display.name, "values": 2} for display in DISPLAYS.values()]
+    found.append({"display": {"pixels_per_degree": 40, "gamma": "srgb"}, "dimension": "frequency"})
     found += [{"values": [0.0, 10.0, 20.0], "estimator": name} for name in ESTIMATORS]
     found.append({"precision": 0.1, "dprime": 2.0, "confidence": 0.9, "layers": ["blocks.*", "fc"]})
     return [
