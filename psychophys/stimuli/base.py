@@ -144,8 +144,8 @@ class Parameter:
         return value if self.conversion is None else value * self.conversion.factor(side)
 
 
-def _frequency(values: Mapping[str, float]) -> float:
-    return values.get("frequency", 0.0)
+def _as_fine(_values: Mapping[str, float]) -> float:
+    return 1.0
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,8 @@ class Stimulus:
         What names them in results: a SHA-256 of their contents, or ``packaged``.
     unusable
         Which photographs were left out because they cannot be used, in a sentence; empty if none was.
-    highest_frequency
-        Of what is drawn with these values, in cycles/image, where that is not ``frequency``.
+    finer
+        The highest frequency that is drawn with these values, over ``frequency``.
     light
         Whether ``draw`` paints light, as fractions of white, and not pixel values: true of patterns whose
         contrast is that of luminance. A display's gamma encodes them.
@@ -190,7 +190,7 @@ class Stimulus:
     sources: tuple[Any, ...] = ()
     images: str = ""
     unusable: str = ""
-    highest_frequency: Callable[[Mapping[str, float]], float] = _frequency
+    finer: Callable[[Mapping[str, float]], float] = _as_fine
     light: bool = False
     display: Display | None = None
 
@@ -254,15 +254,17 @@ class Stimulus:
 
     def check_size(self, values: Mapping[str, float], shorter_side: int) -> None:
         """Raise :class:`UsageError` if an image with so many pixels along its shorter side cannot show it."""
-        drawn = {p.name: p.drawn(values[p.name], shorter_side) for p in self.parameters if p.name in values}
-        if (frequency := self.highest_frequency(drawn)) > shorter_side / 2 * (1 + 1e-12):
-            shown = self.parameter("frequency")
-            per = shown.drawn(1.0, shorter_side)
-            raise UsageError(
-                f"frequency {frequency / per:g} {shown.unit} is over the Nyquist limit of a "
-                f"{shorter_side}-pixel image",
-                f"Give at most {shorter_side / 2 / per:g}.",
-            )
+        finer = self.finer(values)
+        frequency = next((p for p in self.parameters if p.name == "frequency" and p.name in values), None)
+        if frequency is not None:
+            highest = shorter_side / 2 / frequency.drawn(1.0, shorter_side) / finer
+            if values["frequency"] > highest * (1 + 1e-12):
+                times = "" if finer == 1 else f" ({finer:g} times that is drawn)"
+                raise UsageError(
+                    f"frequency {values['frequency']:g} {frequency.unit}{times} is over the Nyquist limit of "
+                    f"a {shorter_side}-pixel image",
+                    f"Give at most {highest:g}.",
+                )
         if self.display is None:
             return
         for name, value in values.items():

@@ -123,8 +123,8 @@ def _surround_within_range(p: Mapping[str, float]) -> str | None:
     return None
 
 
-def _masked_highest_frequency(values: Mapping[str, float]) -> float:
-    return values.get("frequency", 0.0) * max(1.0, values.get("masker_frequency", 1.0))
+def _masker_finer(values: Mapping[str, float]) -> float:
+    return max(1.0, values.get("masker_frequency", 1.0))
 
 
 MASKING = (
@@ -138,7 +138,7 @@ MASKING = (
         _draw_masked,
         {"phase": 8},
         _masker_within_range,
-        highest_frequency=_masked_highest_frequency,
+        finer=_masker_finer,
         light=True,
     ),
     Stimulus(

@@ -16,6 +16,8 @@ import timm
 import torch
 from inside import call_inside
 
+from psychophys.stimuli import STIMULI
+
 QUICK = ["--values", "4", "--phases", "1"]
 TINY = ["test_resnet", "--weights", "random", *QUICK]
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -256,17 +258,7 @@ def test_layers_are_listed_with_their_defaults_marked(tmp_path: Path) -> None:
 
 def test_stimuli_are_listed_and_drawn(tmp_path: Path) -> None:
     text = call_inside("stimuli", cwd=tmp_path).stdout.decode()
-    for name in (
-        "grating",
-        "gabor",
-        "plaid",
-        "noise",
-        "masked",
-        "surround",
-        "vernier",
-        "patch-lch",
-        "isoluminant",
-    ):
+    for name in STIMULI:
         assert name in text
     one = call_inside("stimuli", "gabor", "--save", "sheet.png", cwd=tmp_path)
     assert b"cycles/image" in one.stdout

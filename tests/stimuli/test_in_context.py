@@ -98,7 +98,10 @@ def test_contrasts_that_do_not_fit_are_refused() -> None:
     assert "surround_contrast 1" in refusal("surround", surround_contrast=1.0, contrast=0.1, luminance=0.6)
     assert "no surround" in refusal("surround", size=0.5, gap=0.2)
     masked = {"frequency": 10.0, "masker_frequency": 4.0}
-    with pytest.raises(UsageError, match="frequency 40 cycles/image is over the Nyquist limit"):
+    with pytest.raises(
+        UsageError,
+        match=r"frequency 10 .* \(4 times that is drawn\) is over the Nyquist limit .* at most 8\.",
+    ):
         STIMULI["masked"].check_size(masked, 64)
     STIMULI["masked"].check_size(masked, 80)
 
