@@ -291,7 +291,7 @@ def references() -> str:
             ["formula", cell(one.formula)],
             ["gives", cell(shown)],
             ["runs over", cell(f"{one.axis}, {one.covers}")],
-            ["observers", cell(one.people)],
+            ["observers", cell(str(one.observers))],
             ["source", cell(one.citation) + link],
         ]
         if one.spread_is:

@@ -120,7 +120,7 @@ def _priors() -> dict[str, list[list[str]]]:
         unit = one.unit if one.kind == "absolute" else "shape only"
         what = f"{one.dimension} of {', '.join(one.stimuli)}"
         over = f"{one.axis}, {one.covers}"
-        references.append([one.name, what, unit, over, one.people, one.spread_is or "-", one.source])
+        references.append([one.name, what, unit, over, str(one.observers), one.spread_is or "-", one.source])
     priors = [[prior.name, ", ".join(prior.statistics), prior.meta["summary"]] for prior in list_priors()]
     return {"priors": priors, "references": references}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from psychophys.base.types import Array
@@ -14,7 +15,7 @@ from psychophys.measurement.plan import plan
 PIXELS = 224
 
 
-def human_curve(reference: str | Reference, values: Array | None = None) -> pd.DataFrame:
+def human_curve(reference: str | Reference, values: npt.ArrayLike | None = None) -> pd.DataFrame:
     """People's thresholds over the range of a reference, in people's units.
 
     Parameters

@@ -253,6 +253,21 @@ def test_every_recipe_plans(reference: Reference) -> None:
             assert np.isfinite(sensitivity).all()
 
 
+def test_the_docs_list_every_reference_as_it_is() -> None:
+    page = Path(__file__).parents[2] / "docs" / "studies" / "people.md"
+    rows = [
+        line.strip("| ").split(" | ") for line in page.read_text("utf-8").splitlines() if line[:3] == "| `"
+    ]
+    listed = {row[0].strip("`"): row[2:] for row in rows}
+    assert set(listed) == set(REFERENCES)
+    for name, (over, threshold, observers, *spread) in listed.items():
+        one = REFERENCES[name]
+        assert over == f"{one.axis}, {one.covers}"
+        assert threshold == (one.unit if one.kind == "absolute" else "shape")
+        assert observers == str(one.observers)
+        assert "".join(spread).strip() == one.spread_is
+
+
 def test_every_reference_has_a_recipe() -> None:
     assert len(RECIPES) == len(REFERENCES)
 

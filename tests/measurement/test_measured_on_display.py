@@ -155,7 +155,7 @@ def test_another_display_keeps_values_in_the_same_units_alone(folder: Path) -> N
     ("line", "parts"),
     [
         ("measure test_resnet --gamma srgb", ["without pixels per degree"]),
-        ("measure test_resnet --display dekstop", ["Did you mean desktop?"]),
+        ("measure test_resnet --display srbg", ["Did you mean srgb?"]),
         ("measure test_resnet --pixels-per-degree 0", ["0 pixels per degree", "1 to 10,000"]),
         ("stimuli --display srgb", ["a display needs one stimulus"]),
         ("stimuli gabor-benjamin2022 --display srgb", ["has values below 0", "--gamma linear"]),

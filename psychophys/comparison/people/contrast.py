@@ -96,6 +96,7 @@ def _castle(name: str, summary: str, direction_deg: int, highest_cpd: float) -> 
         reads=_ISOLUMINANT[1:],
         rate=_isoluminant_rate,
         caveat="people's thresholds are those of the stated size and mean luminance, without change in time",
+        observers="18 data sets",
         only={"direction": (direction_deg, direction_deg + 180.0, direction_deg - 180.0)},
         recipe=Recipe(
             "isoluminant",
@@ -176,6 +177,7 @@ CONTRAST = (
         rate=_luminance_rate,
         caveat="people's thresholds are those of the stated size and mean luminance, without change in time; "
         "contrast is nominal (`psychophys stimuli gabor` says what is rendered of it)",
+        observers="18 data sets",
         recipe=_AS_MODELFEST,
     ),
     _castle("castlecsf-2024-red-green", "thresholds for gratings that vary from reddish to greenish", 0, 30),

@@ -108,7 +108,7 @@ class Reference:
     caveat
         What must be known of a comparison with it: said below every one.
     observers
-        How many people it rests on; None where that is not said, or where it pools many studies.
+        How many people it rests on, or of how many studies.
     spread, spread_is
         By which factor thresholds lie around the curve, at each value, and what that spread is.
     only
@@ -135,7 +135,7 @@ class Reference:
     reads: tuple[str, ...]
     rate: Rate
     caveat: str = ""
-    observers: int | None = None
+    observers: int | str = "not stated"
     spread: Callable[[Array], Array] | None = None
     spread_is: str = ""
     only: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -156,11 +156,6 @@ class Reference:
     def source(self) -> str:
         """Citation, and DOI where it is known."""
         return f"{self.citation}, doi:{self.doi}" if self.doi else self.citation
-
-    @property
-    def people(self) -> str:
-        """How many observers, in words."""
-        return "not stated" if self.observers is None else str(self.observers)
 
     def fits(self, dimension: str, stimulus: str, parameters: Mapping[str, Sequence[float]]) -> bool:
         """Whether it is for a dimension of a stimulus at these values of its parameters."""
