@@ -34,14 +34,19 @@ if TYPE_CHECKING:
     from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
+    from psychophys.physiology.summary import layers_of_units
+    from psychophys.physiology.tune import tune
+    from psychophys.physiology.v1 import V1, Published
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.ratios import plot_ratios
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
+    from psychophys.plots.tune import plot_units
     from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
     from psychophys.results.tuning_curves import TuningCurves
+    from psychophys.results.unit_tuning import UnitTuning
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
@@ -89,6 +94,7 @@ _HOMES = {
         "confusable",
     ),
     "results.tuning_curves": ("TuningCurves",),
+    "results.unit_tuning": ("UnitTuning",),
     "results.summary": ("summarize",),
     "simulation.run": ("simulate",),
     "simulation.check": ("check_results",),
@@ -107,6 +113,12 @@ _HOMES = {
     "comparison.references": (
         "REFERENCES",
         "Reference",
+    ),
+    "physiology.tune": ("tune",),
+    "physiology.summary": ("layers_of_units",),
+    "physiology.v1": (
+        "V1",
+        "Published",
     ),
     "learning.experiments": (
         "EXPERIMENTS",
@@ -129,6 +141,7 @@ _HOMES = {
         "plot_thresholds",
     ),
     "plots.ratios": ("plot_ratios",),
+    "plots.tune": ("plot_units",),
     "plots.style": ("save_figure",),
     "plots.learning": ("plot_learning",),
 }
@@ -141,6 +154,7 @@ __all__ = [
     "PRIORS",
     "REFERENCES",
     "STIMULI",
+    "V1",
     "CodingTest",
     "Domain",
     "Findings",
@@ -156,6 +170,7 @@ __all__ = [
     "Parameter",
     "Prior",
     "PsychophysError",
+    "Published",
     "Ratios",
     "Reference",
     "Results",
@@ -163,6 +178,7 @@ __all__ = [
     "Specification",
     "Stimulus",
     "TuningCurves",
+    "UnitTuning",
     "UsageError",
     "acuity",
     "check_results",
@@ -173,6 +189,7 @@ __all__ = [
     "findings",
     "fisher_matrix",
     "image_statistics",
+    "layers_of_units",
     "learn",
     "list_priors",
     "load_observer",
@@ -183,6 +200,7 @@ __all__ = [
     "plot_learning",
     "plot_ratios",
     "plot_thresholds",
+    "plot_units",
     "read",
     "read_comparison",
     "read_learned",
@@ -195,6 +213,7 @@ __all__ = [
     "specifications",
     "summarize",
     "threshold_ratios",
+    "tune",
     "tuning_curves",
     "with_images",
 ]

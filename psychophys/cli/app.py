@@ -28,6 +28,7 @@ from psychophys.cli.spec import spec
 from psychophys.cli.statistics import statistics
 from psychophys.cli.sweep import sweep
 from psychophys.cli.test import test
+from psychophys.cli.tune import tune
 from psychophys.cli.versus import versus
 
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
@@ -43,6 +44,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
     responses: ("guides/responses",),
+    tune: ("guides/units",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),
