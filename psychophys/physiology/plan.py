@@ -177,10 +177,12 @@ def plan_tune(
         raise UsageError(
             f"{pixels_per_degree:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40."
         )
-    gabors = plan("gabor", "orientation", values=population, layers=layers, noise="gaussian")
+    gabors = None
+    if population:
+        gabors = plan("gabor", "orientation", values=population, layers=layers, noise="gaussian")
     return Tune(
         gratings,
-        gabors if population else None,
+        gabors,
         GRAINS.find(per),
         BASELINES.find(baseline),
         most,

@@ -173,7 +173,7 @@ def _log(value: float) -> float:
 
 
 def _quotients(one: Array, of_one: Array, other: Array, of_other: Array) -> tuple[Array, Array]:
-    """Both sides' quotients; a side that has nothing there takes the other's, so that only its number tells."""
+    """Both sides' quotients; a side that has nothing takes the other's, so that only its number tells."""
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = one / of_one, other / of_other
     first, second = np.where(of_one > 0, first, second), np.where(of_other > 0, second, first)

@@ -1,6 +1,6 @@
 """What tuning curves come to, for many units at once: peaks, widths, selectivity.
 
-Nothing here knows of images. A curve is a column: (K, U) for K values and U units. What has no meaning is NaN.
+Nothing here knows of images. A curve is a column: (K, U) for K values and U units. What means nothing is NaN.
 """
 
 from __future__ import annotations

@@ -203,14 +203,11 @@ class TuneRun:
         finite = [_finite(held, blank) for held, blank in zip(shown, blanks, strict=True)]
         found = [read_responses(self.tune, held, blank) for held, blank in zip(shown, blanks, strict=True)]
         columns = [grating_columns(self.tune, one) for one in found]
-        for own, more in zip(columns, self._places(group, found, batch_size, steps), strict=True):
-            own |= more
-        for own, known in zip(columns, finite, strict=True):
-            own |= {
-                name: [w if k else "not finite" for w, k in zip(own[name], known, strict=True)]
-                for name in REASONS
-            }
-        return columns
+        more = self._places(group, found, batch_size, steps)
+        return [
+            _with_reasons(own | others, known)
+            for own, others, known in zip(columns, more, finite, strict=True)
+        ]
 
     def _places(
         self, group: Sequence[Part], found: Sequence[Responses], batch_size: int | None, steps: Steps
@@ -278,6 +275,12 @@ class TuneRun:
             "checkpoint": observer.checkpoint,
             "step": observer.step,
         }
+
+
+def _with_reasons(columns: Columns, finite: Any) -> Columns:
+    """The same, where what is put to 0 is not called silent."""
+    said = {name: zip(columns[name], finite, strict=True) for name in REASONS}
+    return columns | {name: [w if known else "not finite" for w, known in of] for name, of in said.items()}
 
 
 def _finite(held: Held, blank: Array) -> Any:

@@ -55,7 +55,7 @@ COLUMNS = (
         "size_reason",
         TEXT,
         "",
-        "the same: silent; far, responds too little there; negative; unsuppressed, by less than a tenth; not finite",
+        "the same: silent; far, too little there; negative; unsuppressed, by less than a tenth; not finite",
     ),
     Column("rmax", NUMBER, "activation", "Naka-Rushton: rmax c^n / (c^n + c50^n), over the baseline"),
     Column("c50", NUMBER, "Michelson", "Naka-Rushton: contrast of half rmax"),

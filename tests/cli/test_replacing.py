@@ -16,6 +16,7 @@ MADE = {
     "measure": (["measure", *USUAL], ["--seed", "1"]),
     "fisher": (["fisher", *USUAL, "--frequencies", "4,8"], ["--seed", "1"]),
     "responses": (["responses", *USUAL], ["--seed", "1"]),
+    "tune": (["tune", *USUAL, "--places", "0", "--population", "0"], ["--seed", "1"]),
     "simulate": (["simulate", *USUAL], ["--trial-seed", "1"]),
     "check": (["simulate", "--check", "measure.parquet", "-q"], ["--trial-seed", "1"]),
     "versus": (["versus", "measure.parquet", "measure.parquet", "-q"], ["--confidence", "0.9"]),

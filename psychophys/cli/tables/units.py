@@ -41,8 +41,8 @@ def print_units(console: Console, units: UnitTuning) -> None:
         console,
         "Medians over the units that have such a number. Bandwidth: half width at half height, deg. CV: "
         "circular variance. Frequency: cycles/image. Octaves: full width at half height. F1>F0: share of "
-        "simple units. SSI: surround suppression. Cardinal: share that prefers an orientation within 22.5 deg "
-        "of 0 or 90 deg.",
+        "simple units. SSI: surround suppression. Cardinal: share that prefers an orientation within "
+        "22.5 deg of 0 or 90 deg.",
         "V1: the published distribution that is nearest, and its distance, 0 to 1. " + _cited(frame),
     )
     if frame["ratio"].notna().any():
