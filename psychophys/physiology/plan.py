@@ -35,7 +35,9 @@ MOST_UNITS = 4096
 """Of a layer; of more, so many that are spread evenly."""
 EDGE_SHARE = 0.1
 """Of a disc's diameter, along which its edge fades."""
-FEWEST_ORIENTATIONS, FEWEST_FREQUENCIES = 4, 4
+FEWEST_ORIENTATIONS, FEWEST_FREQUENCIES, FEWEST_LEVELS = 4, 4, 4
+MOST_LEVELS = 1000
+"""Of diameters and contrasts."""
 UNUSED = (
     "stimulus",
     "dimension",
@@ -227,10 +229,12 @@ def _spread(name: str, plural: str, given: Values, usual: tuple[float, ...]) -> 
     if given is None:
         return usual
     if isinstance(given, int):
-        found = tuple(float(v) for v in np.geomspace(usual[0], usual[-1], max(given, 1)))
+        if not FEWEST_LEVELS <= given <= MOST_LEVELS:
+            raise UsageError(f"{given} {plural}", f"Give {FEWEST_LEVELS} to {MOST_LEVELS:,}.")
+        found = tuple(float(v) for v in np.geomspace(usual[0], usual[-1], given))
     else:
         found = tuple(float(v) for v in np.atleast_1d(given))
-    if len(found) < 4 or (np.diff(found) <= 0).any() or found[0] <= 0:
+    if len(found) < FEWEST_LEVELS or (np.diff(found) <= 0).any() or found[0] <= 0:
         raise UsageError(f"{plural} {_some(found)}", "Give four or more, rising, over 0.")
     for value in found:
         parameter.check(value)

@@ -205,6 +205,7 @@ VALUES = {
     "--diameters": f"4 0.1,0.2,0.5,0.9 | '' 0 1 3 -1 0.1,0.2 0.4,0.3,0.2,0.1 nan HUGE 1,2,3,40 {JUNK}",
     "--contrasts": f"4 0.1,0.2,0.5,1 | '' 0 1 3 -1 0.1,0.2 0.4,0.3,0.2,0.1 nan HUGE 1,2,3,4 {JUNK}",
     "--population": f"0 8 12 | -4 4 7 9 {NOT_INTEGER}",
+    "tune models": f"toy_net toy_net toy_net toy_dead hf-hub:no/such | '' toy_nte toy_* local-dir: -1 {JUNK}",
     "tune --output": "out.parquet out.csv out.jsonl - | '' . no/x.parquet pipe.parquet toy.parquet",
     "tune --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "responses --output": "out.parquet out.csv out.jsonl - | '' . no/x.parquet pipe.parquet toy.parquet",

@@ -103,7 +103,8 @@ def test_a_refusal_comes_before_anything_is_measured(folder: Path, monkeypatch: 
         monkeypatch.setattr(f"psychophys.{module}", fail)
     monkeypatch.setattr("psychophys.simulation.run.prepare", fail)
     monkeypatch.setattr("psychophys.measurement.tuning.gather_curves", fail)
-    for name in ("measure", "fisher", "responses", "simulate", "check"):
+    monkeypatch.setattr("psychophys.physiology.tune.show_units", fail)
+    for name in ("measure", "fisher", "responses", "tune", "simulate", "check"):
         words, other = MADE[name]
         refuse(folder, *words, *other, "-o", f"{name}.parquet")
 
