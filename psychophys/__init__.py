@@ -37,15 +37,20 @@ if TYPE_CHECKING:
     from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
+    from psychophys.physiology.summary import layers_of_units
+    from psychophys.physiology.tune import tune
+    from psychophys.physiology.v1 import V1, Published
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.people import plot_people
     from psychophys.plots.ratios import plot_ratios
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
+    from psychophys.plots.tune import plot_units
     from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
     from psychophys.results.tuning_curves import TuningCurves
+    from psychophys.results.unit_tuning import UnitTuning
     from psychophys.simulation.check import check_results
     from psychophys.simulation.run import simulate
     from psychophys.simulation.table import Simulations
@@ -96,6 +101,7 @@ _HOMES = {
         "confusable",
     ),
     "results.tuning_curves": ("TuningCurves",),
+    "results.unit_tuning": ("UnitTuning",),
     "results.summary": ("summarize",),
     "simulation.run": ("simulate",),
     "simulation.check": ("check_results",),
@@ -119,6 +125,12 @@ _HOMES = {
     "comparison.human_curve": ("human_curve",),
     "batteries.run": ("battery",),
     "batteries.table": ("BatteryResults",),
+    "physiology.tune": ("tune",),
+    "physiology.summary": ("layers_of_units",),
+    "physiology.v1": (
+        "V1",
+        "Published",
+    ),
     "learning.experiments": (
         "EXPERIMENTS",
         "findings",
@@ -141,6 +153,7 @@ _HOMES = {
     ),
     "plots.people": ("plot_people",),
     "plots.ratios": ("plot_ratios",),
+    "plots.tune": ("plot_units",),
     "plots.style": ("save_figure",),
     "plots.learning": ("plot_learning",),
 }
@@ -154,6 +167,7 @@ __all__ = [
     "PRIORS",
     "REFERENCES",
     "STIMULI",
+    "V1",
     "BatteryResults",
     "CodingTest",
     "Display",
@@ -171,6 +185,7 @@ __all__ = [
     "Parameter",
     "Prior",
     "PsychophysError",
+    "Published",
     "Ratios",
     "Recipe",
     "Reference",
@@ -179,6 +194,7 @@ __all__ = [
     "Specification",
     "Stimulus",
     "TuningCurves",
+    "UnitTuning",
     "UsageError",
     "acuity",
     "battery",
@@ -191,6 +207,7 @@ __all__ = [
     "fisher_matrix",
     "human_curve",
     "image_statistics",
+    "layers_of_units",
     "learn",
     "list_priors",
     "load_observer",
@@ -203,6 +220,7 @@ __all__ = [
     "plot_people",
     "plot_ratios",
     "plot_thresholds",
+    "plot_units",
     "read",
     "read_comparison",
     "read_learned",
@@ -215,6 +233,7 @@ __all__ = [
     "specifications",
     "summarize",
     "threshold_ratios",
+    "tune",
     "tuning_curves",
     "with_images",
 ]

@@ -22,6 +22,7 @@ FOLDERS = (
     "simulation",
     "comparison",
     "batteries",
+    "physiology",
     "learning",
     "sweeps",
     "plots",
@@ -31,7 +32,7 @@ FOLDERS = (
 )
 """In the order in which they may import each other: a folder imports those before it, and itself."""
 MAX_FUNCTION, MAX_MODULE = 40, 400
-MOST_ENTRIES = 17
+MOST_ENTRIES = 18
 
 FILES = sorted(ROOT.rglob("*.py"))
 IDS = [str(path.relative_to(ROOT)) for path in FILES]

@@ -29,6 +29,7 @@ from psychophys.cli.spec import spec
 from psychophys.cli.statistics import statistics
 from psychophys.cli.sweep import sweep
 from psychophys.cli.test import test
+from psychophys.cli.tune import tune
 from psychophys.cli.versus import versus
 
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
@@ -45,6 +46,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     fisher: ("studies/two-dimensions",),
     responses: ("guides/responses",),
     battery: ("studies/people",),
+    tune: ("guides/units",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),

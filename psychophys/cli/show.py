@@ -127,12 +127,14 @@ def _printers(path: Path) -> Mapping[str, Any]:
     from psychophys.cli.tables.ratios import print_ratios
     from psychophys.cli.tables.simulations import print_simulations
     from psychophys.cli.tables.tuning import print_curves
+    from psychophys.cli.tables.units import print_units
 
     return {
         "learning": print_findings,
         "fisher": print_matrices,
         "responses": print_curves,
         "battery": print_battery,
+        "units": print_units,
         "simulation": print_simulations,
         "comparison": print_comparison,
         "ratios": print_ratios,

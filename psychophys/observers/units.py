@@ -15,6 +15,8 @@ from psychophys.base.registry import Registry
 from psychophys.observers.layers import Layer
 
 Indices = NDArray[np.int64]
+MOST_BEFORE = 16
+"""Tokens before those of the map."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,13 @@ class Axes:
         Of the output for one image.
     channel
         The axis of channels; all others are of positions.
+    height_over_width
+        Of the images.
     """
 
     shape: tuple[int, ...]
     channel: int
+    height_over_width: float = 1.0
 
     @property
     def n_channels(self) -> int:
@@ -46,6 +51,30 @@ class Axes:
     def positions(self) -> list[int]:
         """The axes of positions."""
         return [axis for axis in range(len(self.shape)) if axis != self.channel]
+
+    @property
+    def centres(self) -> Indices:
+        """Flat index of each channel's unit in the middle of the map.
+
+        Tokens are a map by rows, after some that are of no place (class, registers).
+        """
+        middle = [self.shape[axis] // 2 for axis in self.positions]
+        if len(middle) == 1:
+            middle = [self._middle_token(self.shape[self.positions[0]])]
+        place: list[int | Indices] = [0] * len(self.shape)
+        place[self.channel] = np.arange(self.n_channels)
+        for axis, at in zip(self.positions, middle, strict=True):
+            place[axis] = at
+        return np.asarray(np.ravel_multi_index(np.broadcast_arrays(*place), self.shape), dtype=np.int64)
+
+    def _middle_token(self, tokens: int) -> int:
+        for before in range(min(MOST_BEFORE, tokens - 1) + 1):
+            rows = round(math.sqrt((tokens - before) * self.height_over_width))
+            columns = round((tokens - before) / rows) if rows else 0
+            fits = rows * columns == tokens - before
+            if fits and math.isclose(rows, columns * self.height_over_width, rel_tol=0.01):
+                return before + rows // 2 * columns + columns // 2
+        return tokens // 2
 
     def channel_means(self, rows: Tensor) -> Tensor:
         """Each channel's mean over positions: (N, units) to (N, channels)."""
@@ -76,7 +105,8 @@ def find_axes(layer: Layer, input_size: Sequence[int]) -> Axes:
     folded = layer.n_features // math.prod(shape)
     before = 0 if folded == 1 else 1  # Windows of an image may be folded into the axis of images.
     channel = _first_or_last(shape, input_size) if len(shape) == 3 else len(shape) - 1
-    return Axes((folded, *shape) if before else shape, channel + before)
+    ratio = input_size[0] / input_size[1]
+    return Axes((folded, *shape) if before else shape, channel + before, ratio)
 
 
 def _first_or_last(shape: tuple[int, ...], input_size: Sequence[int]) -> int:
@@ -126,6 +156,14 @@ def _channel_places(_axes: Axes, channels: Indices) -> tuple[Indices | None, ...
     return None, channels, None, None
 
 
+def _centre_places(axes: Axes, channels: Indices) -> tuple[Indices | None, ...]:
+    return _unit_places(axes, axes.centres[channels])
+
+
+def _at_centres(axes: Axes, rows: Tensor) -> Tensor:
+    return rows[:, torch.from_numpy(axes.centres).to(rows.device)]
+
+
 GRAINS = Registry(
     "kind of response",
     (
@@ -138,6 +176,14 @@ GRAINS = Registry(
             _channel_places,
         ),
         Grain("unit", "every unit by itself", "units", lambda axes: axes.n_units, _units, _unit_places),
+        Grain(
+            "centre",
+            "of every channel the unit in the middle of the map",
+            "units in the middle",
+            lambda axes: axes.n_channels,
+            _at_centres,
+            _centre_places,
+        ),
     ),
     Grain,
 )

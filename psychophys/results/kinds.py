@@ -85,6 +85,13 @@ KINDS = {
             "TuningCurves.read",
         ),
         Kind(
+            "units",
+            "file of units",
+            b"psychophys_units",
+            "psychophys tune",
+            "UnitTuning.read",
+        ),
+        Kind(
             "simulation",
             "file of simulations",
             b"psychophys_simulation",

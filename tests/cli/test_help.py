@@ -66,6 +66,7 @@ def table(name: str, folder: str) -> Sequence[object]:
         (names.ESTIMATORS, "ESTIMATORS", "responses"),
         (names.WEIGHTS, "WEIGHTS", "observers"),
         (names.GRAINS, "GRAINS", "observers"),
+        (names.BASELINES, "BASELINES", "physiology"),
         (names.DTYPES, "DTYPES", "observers"),
         (names.PRESETS, "PRESETS", "measurement"),
         (names.TASKS, "TASKS", "simulation"),

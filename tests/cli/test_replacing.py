@@ -16,6 +16,7 @@ MADE = {
     "measure": (["measure", *USUAL], ["--seed", "1"]),
     "fisher": (["fisher", *USUAL, "--frequencies", "4,8"], ["--seed", "1"]),
     "responses": (["responses", *USUAL], ["--seed", "1"]),
+    "tune": (["tune", *USUAL, "--places", "0", "--population", "0"], ["--seed", "1"]),
     "simulate": (["simulate", *USUAL], ["--trial-seed", "1"]),
     "check": (["simulate", "--check", "measure.parquet", "-q"], ["--trial-seed", "1"]),
     "versus": (["versus", "measure.parquet", "measure.parquet", "-q"], ["--confidence", "0.9"]),
@@ -102,7 +103,8 @@ def test_a_refusal_comes_before_anything_is_measured(folder: Path, monkeypatch: 
         monkeypatch.setattr(f"psychophys.{module}", fail)
     monkeypatch.setattr("psychophys.simulation.run.prepare", fail)
     monkeypatch.setattr("psychophys.measurement.tuning.gather_curves", fail)
-    for name in ("measure", "fisher", "responses", "simulate", "check"):
+    monkeypatch.setattr("psychophys.physiology.tune.show_units", fail)
+    for name in ("measure", "fisher", "responses", "tune", "simulate", "check"):
         words, other = MADE[name]
         refuse(folder, *words, *other, "-o", f"{name}.parquet")
 

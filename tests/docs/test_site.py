@@ -84,6 +84,7 @@ def test_every_column_is_documented(site: Path) -> None:
     for table in (
         psychophys.Results,
         psychophys.TuningCurves,
+        psychophys.UnitTuning,
         psychophys.Simulations,
         psychophys.Modes,
         psychophys.Prior,

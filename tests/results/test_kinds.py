@@ -23,6 +23,7 @@ MADE = {
     "results": ["measure", *USUAL],
     "fisher": ["fisher", *USUAL, "--frequencies", "4,8"],
     "responses": ["responses", *USUAL],
+    "units": ["tune", *USUAL, "--places", "2", "--population", "8"],
     "simulation": ["simulate", *USUAL],
     "learning": ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"],
     "comparison": ["compare", "results.parquet", "-q"],
