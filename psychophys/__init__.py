@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
     from psychophys.comparison.compare import compare
+    from psychophys.comparison.distort import distort
     from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
     from psychophys.comparison.priors.counting import image_statistics
     from psychophys.comparison.ratio_table import Ratios
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from psychophys.noise import NOISE, Domain, Noise, Option
     from psychophys.observers.load import load_observer
     from psychophys.observers.observer import Observer
+    from psychophys.plots.distortions import plot_distortions
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.ratios import plot_ratios
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
+    from psychophys.results.distortions import Distortions
     from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
@@ -89,11 +92,13 @@ _HOMES = {
         "confusable",
     ),
     "results.tuning_curves": ("TuningCurves",),
+    "results.distortions": ("Distortions",),
     "results.summary": ("summarize",),
     "simulation.run": ("simulate",),
     "simulation.check": ("check_results",),
     "simulation.table": ("Simulations",),
     "comparison.compare": ("compare",),
+    "comparison.distort": ("distort",),
     "comparison.ratios": ("threshold_ratios",),
     "comparison.ratio_table": ("Ratios",),
     "comparison.table": ("read_comparison",),
@@ -129,6 +134,7 @@ _HOMES = {
         "plot_thresholds",
     ),
     "plots.ratios": ("plot_ratios",),
+    "plots.distortions": ("plot_distortions",),
     "plots.style": ("save_figure",),
     "plots.learning": ("plot_learning",),
 }
@@ -142,6 +148,7 @@ __all__ = [
     "REFERENCES",
     "STIMULI",
     "CodingTest",
+    "Distortions",
     "Domain",
     "Findings",
     "FisherResults",
@@ -170,6 +177,7 @@ __all__ = [
     "compare",
     "concat",
     "confusable",
+    "distort",
     "findings",
     "fisher_matrix",
     "image_statistics",
@@ -180,6 +188,7 @@ __all__ = [
     "measure",
     "plan",
     "plot_comparison",
+    "plot_distortions",
     "plot_learning",
     "plot_ratios",
     "plot_thresholds",

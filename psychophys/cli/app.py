@@ -12,6 +12,7 @@ import typer
 
 from psychophys.cli.check import check
 from psychophys.cli.compare import compare
+from psychophys.cli.distort import distort
 from psychophys.cli.explain import explain
 from psychophys.cli.fisher import fisher
 from psychophys.cli.groups import GroupedCommand
@@ -43,6 +44,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     statistics: ("studies/efficient-coding",),
     fisher: ("studies/two-dimensions",),
     responses: ("guides/responses",),
+    distort: ("guides/distortions",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),

@@ -120,6 +120,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
     from functools import partial
 
     from psychophys.cli.tables.comparisons import print_comparison
+    from psychophys.cli.tables.distortions import print_distortions
     from psychophys.cli.tables.findings import print_findings, print_modes
     from psychophys.cli.tables.matrices import print_matrices
     from psychophys.cli.tables.priors import print_prior
@@ -131,6 +132,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
         "learning": print_findings,
         "fisher": print_matrices,
         "responses": print_curves,
+        "distortions": print_distortions,
         "simulation": print_simulations,
         "comparison": print_comparison,
         "ratios": print_ratios,

@@ -94,7 +94,7 @@ def _orientation_rate(orientation_deg: Array, _parameters: Mapping[str, float]) 
     return wei_stocker_2015(orientation_deg)
 
 
-def contrast_sensitivity(frequency_cpd: Array, orientation_deg: float = 0.0) -> Array:
+def contrast_sensitivity(frequency_cpd: Array, orientation_deg: Array | float = 0.0) -> Array:
     """Contrast sensitivity filter of the standard spatial observer (Watson & Ahumada 2005).
 
     The observer pools what passes the filter over the image. Sensitivity to a gabor is less: that to those

@@ -85,6 +85,13 @@ KINDS = {
             "TuningCurves.read",
         ),
         Kind(
+            "distortions",
+            "file of changes of a photograph",
+            b"psychophys_distortions",
+            "psychophys distort",
+            "Distortions.read",
+        ),
+        Kind(
             "simulation",
             "file of simulations",
             b"psychophys_simulation",
