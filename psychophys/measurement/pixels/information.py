@@ -13,6 +13,10 @@ from psychophys.measurement.pixels.spaces import Space
 from psychophys.responses.products import Products
 
 
+EXACT = 512
+"""Dimensions up to which a trace is that of all columns."""
+
+
 class Information(Protocol):
     """Any Fisher matrix of pixels."""
 
@@ -98,6 +102,9 @@ def traces(matrix: Information, space: Subspace, probes: int) -> Traces:
     probes
         Random directions, of signs.
     """
+    if space.n <= EXACT and not space.is_whole:
+        columns = matrix.apply(torch.eye(space.n, dtype=space.basis.dtype, device=space.basis.device))
+        return Traces(float(columns.diagonal().double().sum()), float(columns.double().square().sum()), 0.0)
     basis, image = space.basis, space.image
     first = float((basis * image).sum(dim=1).double().sum())
     second = float(image.square().sum(dim=1).double().sum())
