@@ -191,6 +191,7 @@ def columns() -> str:
         "Thresholds": ("`measure`, `sweep`, `learn`; [`Results`](api.md)", psychophys.Results),
         "Fisher matrices": ("`fisher`; `psychophys.fisher_matrix`", psychophys.FisherResults),
         "Tuning curves": ("`responses`; `psychophys.tuning_curves`", psychophys.TuningCurves),
+        "Changes of a photograph": ("`distort`; `psychophys.distort`", psychophys.Distortions),
         "Simulated observers": ("`simulate`; `psychophys.simulate`", psychophys.Simulations),
         "Threshold ratios": ("`versus`; `psychophys.threshold_ratios`", psychophys.Ratios),
         "Half-times of modes": ("`learn linear`; `psychophys.read_modes`", psychophys.Modes),

@@ -183,7 +183,12 @@ def settle_against(job: Job, model: str | None, weights: str | None) -> Job | No
     """
     if model is None and weights is None:
         return None
-    other = replace(job, model=model or job.model, weights=weights or "pretrained", checkpoint=None)
+    other = replace(
+        job,
+        model=job.model if model is None else model,
+        weights="pretrained" if weights is None else weights,
+        checkpoint=None,
+    )
     if other == job:
         raise UsageError(
             f"{job.label} against itself", "Name another with --against, or give --against-weights."

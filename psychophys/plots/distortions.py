@@ -13,7 +13,7 @@ from matplotlib.gridspec import GridSpec
 
 from psychophys.base.errors import UsageError, unknown
 from psychophys.base.types import Array
-from psychophys.plots.drawing import Drawing
+from psychophys.plots.drawing import Drawing, say_empty
 from psychophys.plots.style import SIZES, USUAL_SIZE, Size
 from psychophys.results.distortions import ENDS, Distortions, Shown, pictures
 from psychophys.results.summary import run_name
@@ -22,7 +22,7 @@ from psychophys.results.words import number
 NORM, THRESHOLD = "norm", "threshold"
 RMS = 0.1
 """Of changes that are shown at equal norm: well seen, and not so large that much is cut off."""
-MOST_ROWS = 24
+MOST_ROWS = 100
 GAP = 0.06
 """Between pictures, as a share of one."""
 FEWEST_LETTERS, WIDEST_WORDS = 15, 0.3
@@ -53,19 +53,14 @@ def plot_distortions(found: Distortions, *, rms: float | None = RMS, size: str =
         Of the changes that are added, over all pixel values; None adds each at its threshold.
     size
         ``column``, ``page`` or ``talk``.
-
-    Raises
-    ------
-    UsageError
-        Where there is nothing to draw, or too much for a page.
     """
-    rows = _by_layer(found)
-    if not rows:
-        raise UsageError("no change of the photograph to draw", "Choose layers that depend on it.")
-    if len(rows) > MOST_ROWS:
-        raise UsageError(f"{len(rows)} rows of pictures", f"Choose {MOST_ROWS} or fewer with --layers.")
-    chosen = SIZES.find(size)
+    rows, chosen = _by_layer(found), SIZES.find(size)
     with chosen.context():
+        if not rows or len(rows) > MOST_ROWS:
+            figure = Drawing(chosen, 1.0)
+            many = f"{len(rows)} rows of pictures are too many: choose layers"
+            say_empty(figure.subplots(), many if rows else "no layer depends on the photograph")
+            return figure.finish()
         layout = _Layout(chosen, rows, rms)
         figure = Drawing(chosen, 1.0, layout=None)
         figure.set_size_inches(chosen.width_inches, layout.height)

@@ -150,6 +150,7 @@ def conclusions(found: Distortions) -> list[str]:
 
 def _of_run(run: pd.DataFrame) -> list[str]:
     who = f"{run_name(run.iloc[0])}, {run['image'].iloc[0]}"
+    run = run[run["layer_index"].notna()]
     seen = run[(run["end"] == "most") & (run["rank"] == 1) & np.isfinite(run["threshold"])]
     if seen.empty:
         return [f"{who}: no layer depends on the photograph."]
@@ -158,7 +159,7 @@ def _of_run(run: pd.DataFrame) -> list[str]:
         f"{who}: of all changes the most visible is seen in {finest['layer']}, at a r.m.s. of "
         f"{number(finest['threshold'])} of the range of pixel values."
     ]
-    null = run[(run["null_dimension"] > 0) & (run["end"] == "least") & (run["rank"] == 1)]
+    null = run[(run["null_dimension"] > 0) & (run["end"] == "most") & (run["rank"] == 1)]
     if len(null):
         named = ", ".join(f"{row['layer']} {int(row['null_dimension']):,}" for row in null.to_dict("records"))
         said.append(

@@ -12,7 +12,6 @@ from psychophys.measurement.pixels.krylov import Subspace
 from psychophys.measurement.pixels.spaces import Space
 from psychophys.responses.products import Products
 
-
 EXACT = 512
 """Dimensions up to which a trace is that of all columns."""
 

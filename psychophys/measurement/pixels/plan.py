@@ -22,8 +22,8 @@ from psychophys.noise.models import NOISE
 from psychophys.observers.contract import FORWARD, adjoint
 from psychophys.observers.layers import select_layers
 from psychophys.observers.observer import Observer
-from psychophys.stimuli.photographs import Source, read
-from psychophys.stimuli.pictures import find_picture
+from psychophys.stimuli.photographs import SHORTEST_SIDE, Source, read
+from psychophys.stimuli.pictures import find_picture, shown_picture
 
 USUAL_LAYERS = 5
 """Of the default ones, so many are taken, evenly spread from the first to the last."""
@@ -121,6 +121,7 @@ def plan_pixels(
     if not 0 <= start_seed < 2**63:
         raise UsageError(f"start seed {start_seed}", "Give a whole number from 0 to 2^63 - 1.")
     chosen = find_picture(image)
+    shown_picture(chosen, (SHORTEST_SIDE, SHORTEST_SIDE))  # It is an image.
     return Pixels(
         measurement, chosen, str(image), SPACES.find(space), count, steps, float(tolerance), start_seed, least
     )
