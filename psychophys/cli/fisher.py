@@ -24,6 +24,7 @@ from psychophys.cli.options import (
 from psychophys.cli.pixels import PIXELS, fisher_of_pixels
 
 if TYPE_CHECKING:
+    from psychophys.base.types import Progress
     from psychophys.measurement.fisher_matrix import Joint
     from psychophys.observers.names import Job
 
@@ -63,7 +64,6 @@ def fisher(
     """
     from functools import partial
 
-    from psychophys.base.types import Progress
     from psychophys.cli.each import run_each
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.matrices import print_matrices

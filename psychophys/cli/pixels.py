@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psychophys.base.errors import UsageError
-from psychophys.base.types import Progress
 from psychophys.cli.options import Asked, usually_asked
 
 if TYPE_CHECKING:
+    from psychophys.base.types import Progress
     from psychophys.cli.outputs import Sink
     from psychophys.measurement.pixels.plan import Pixels
     from psychophys.observers.names import Job
