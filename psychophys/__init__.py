@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from psychophys.batteries.run import battery
     from psychophys.batteries.table import BatteryResults
     from psychophys.comparison.compare import compare
+    from psychophys.comparison.distort import distort
     from psychophys.comparison.human_curve import human_curve
     from psychophys.comparison.priors import PRIORS, Prior, list_priors, load_prior
     from psychophys.comparison.priors.counting import image_statistics
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
     from psychophys.physiology.summary import layers_of_units
     from psychophys.physiology.tune import tune
     from psychophys.physiology.v1 import V1, Published
+    from psychophys.plots.distortions import plot_distortions
     from psychophys.plots.learning import plot_learning
     from psychophys.plots.people import plot_people
     from psychophys.plots.ratios import plot_ratios
     from psychophys.plots.style import save_figure
     from psychophys.plots.thresholds import plot_comparison, plot_thresholds
     from psychophys.plots.tune import plot_units
+    from psychophys.results.distortions import Distortions
     from psychophys.results.fisher_matrices import FisherResults, confusable
     from psychophys.results.summary import summarize
     from psychophys.results.thresholds import Results, concat, read
@@ -102,11 +105,13 @@ _HOMES = {
     ),
     "results.tuning_curves": ("TuningCurves",),
     "results.unit_tuning": ("UnitTuning",),
+    "results.distortions": ("Distortions",),
     "results.summary": ("summarize",),
     "simulation.run": ("simulate",),
     "simulation.check": ("check_results",),
     "simulation.table": ("Simulations",),
     "comparison.compare": ("compare",),
+    "comparison.distort": ("distort",),
     "comparison.ratios": ("threshold_ratios",),
     "comparison.ratio_table": ("Ratios",),
     "comparison.table": ("read_comparison",),
@@ -154,6 +159,7 @@ _HOMES = {
     "plots.people": ("plot_people",),
     "plots.ratios": ("plot_ratios",),
     "plots.tune": ("plot_units",),
+    "plots.distortions": ("plot_distortions",),
     "plots.style": ("save_figure",),
     "plots.learning": ("plot_learning",),
 }
@@ -171,6 +177,7 @@ __all__ = [
     "BatteryResults",
     "CodingTest",
     "Display",
+    "Distortions",
     "Domain",
     "Findings",
     "FisherResults",
@@ -203,6 +210,7 @@ __all__ = [
     "compare",
     "concat",
     "confusable",
+    "distort",
     "findings",
     "fisher_matrix",
     "human_curve",
@@ -216,6 +224,7 @@ __all__ = [
     "on_display",
     "plan",
     "plot_comparison",
+    "plot_distortions",
     "plot_learning",
     "plot_people",
     "plot_ratios",

@@ -194,6 +194,7 @@ def columns() -> str:
         "Fisher matrices": ("`fisher`; `psychophys.fisher_matrix`", psychophys.FisherResults),
         "Tuning curves": ("`responses`; `psychophys.tuning_curves`", psychophys.TuningCurves),
         "Units": ("`tune`; `psychophys.tune`", psychophys.UnitTuning),
+        "Changes of a photograph": ("`distort`; `psychophys.distort`", psychophys.Distortions),
         "Simulated observers": ("`simulate`; `psychophys.simulate`", psychophys.Simulations),
         "Threshold ratios": ("`versus`; `psychophys.threshold_ratios`", psychophys.Ratios),
         "Half-times of modes": ("`learn linear`; `psychophys.read_modes`", psychophys.Modes),

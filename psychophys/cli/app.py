@@ -13,6 +13,7 @@ import typer
 from psychophys.cli.battery import battery
 from psychophys.cli.check import check
 from psychophys.cli.compare import compare
+from psychophys.cli.distort import distort
 from psychophys.cli.explain import explain
 from psychophys.cli.fisher import fisher
 from psychophys.cli.groups import GroupedCommand
@@ -47,6 +48,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     responses: ("guides/responses",),
     battery: ("studies/people",),
     tune: ("guides/units",),
+    distort: ("guides/distortions",),
     simulate: ("studies/simulated-observers",),
     learn: ("studies/learning",),
     paper: ("studies/paper",),

@@ -21,8 +21,10 @@ from psychophys.cli.options import (
     measurement_options,
     usually_asked,
 )
+from psychophys.cli.pixels import PIXELS, fisher_of_pixels
 
 if TYPE_CHECKING:
+    from psychophys.base.types import Progress
     from psychophys.measurement.fisher_matrix import Joint
     from psychophys.observers.names import Job
 
@@ -37,7 +39,7 @@ def fisher(
         str | None,
         typer.Option(
             help="Two or more parameters; --values are of the first, and others are measured at the values "
-            "that --set or their option gives.",
+            "that --set or their option gives. Or pixels: those of the photograph of --images.",
             show_default="orientation,frequency",
         ),
     ] = None,
@@ -58,10 +60,10 @@ def fisher(
       psychophys fisher --values 8 --layers 'blocks.?' --figure ellipses.png
       psychophys fisher --dimensions orientation,frequency --frequencies 2.24,4.48,8.96
       psychophys fisher --dimensions x,y,size --values 1 --set orientation=0,45
+      psychophys fisher --dimensions pixels --images astronaut
     """
     from functools import partial
 
-    from psychophys.base.types import Progress
     from psychophys.cli.each import run_each
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.matrices import print_matrices
@@ -76,6 +78,9 @@ def fisher(
     sink = Sink(output, file_format, figure, size, force=force)
     sink.check()
     pick_device(asked.device, asked.dtype)
+    if _named(dimensions) == (PIXELS,):
+        fisher_of_pixels(models, asked, checkpoint, source, sink)
+        return
     planned = _plan_all(models, asked, checkpoint, dimensions, source)
     if figure is not None:
         check_ellipses(len(planned[0][0].dimensions), len(planned))

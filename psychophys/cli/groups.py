@@ -11,7 +11,8 @@ GROUPS = {
         "stimulus dimension dimensions values phases frequencies settings images preset pooling patch rotate"
     ),
     "Observer": (
-        "weights checkpoint seed seeds layers device dtype arithmetic noise_seed batch_size imports network"
+        "weights checkpoint seed seeds layers device dtype arithmetic noise_seed batch_size imports network "
+        "against against_weights"
     ),
     "Noise": "noise noise_level noise_options",
     "Measurement": "estimator step dprime confidence until_precision",

@@ -17,15 +17,17 @@ def read_rows(path: Path) -> Results:
     return results
 
 
-def settle_human(results: Results, human: bool, reference: str | None, given: float | None) -> float | None:
-    """Pixels per degree of visual angle; None where runs have several.
-
-    These and a reference are of human sensitivity alone.
-    """
+def check_human(human: bool, reference: str | None, pixels_per_degree: float | None) -> None:
+    """A reference and pixels per degree are of human sensitivity alone."""
     if reference is not None and not human:
         raise UsageError("--reference is of human sensitivity", "Give --human, too, or leave it out.")
-    if given is not None and not human:
+    if pixels_per_degree is not None and not human:
         raise UsageError("--pixels-per-degree is of human sensitivity", "Give --human, too, or leave it out.")
+
+
+def settle_human(results: Results, human: bool, reference: str | None, given: float | None) -> float | None:
+    """Pixels per degree of visual angle; None where runs have several."""
+    check_human(human, reference, given)
     if not human:
         return PIXELS_PER_DEGREE
     every = {viewed_at(record, given) for record in results.runs.values()}

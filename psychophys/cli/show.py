@@ -121,6 +121,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
 
     from psychophys.cli.tables.batteries import print_battery
     from psychophys.cli.tables.comparisons import print_comparison
+    from psychophys.cli.tables.distortions import print_distortions
     from psychophys.cli.tables.findings import print_findings, print_modes
     from psychophys.cli.tables.matrices import print_matrices
     from psychophys.cli.tables.priors import print_prior
@@ -135,6 +136,7 @@ def _printers(path: Path) -> Mapping[str, Any]:
         "responses": print_curves,
         "battery": print_battery,
         "units": print_units,
+        "distortions": print_distortions,
         "simulation": print_simulations,
         "comparison": print_comparison,
         "ratios": print_ratios,

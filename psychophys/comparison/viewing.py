@@ -91,6 +91,15 @@ class Viewing:
         )
 
 
+def settle_pixels_per_degree(given: float | None) -> float:
+    """Those that are given, or the usual ones; :class:`UsageError` for a number that no screen has."""
+    if given is None:
+        return PIXELS_PER_DEGREE
+    if not 1 <= given <= 10_000:
+        raise UsageError(f"{given:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40.")
+    return given
+
+
 def viewed_at(record: Mapping[str, Any], given: float | None = None) -> float:
     """Pixels per degree of visual angle of a run's display, or else those that are given.
 
@@ -99,11 +108,9 @@ def viewed_at(record: Mapping[str, Any], given: float | None = None) -> float:
     UsageError
         For others than those of the display, or a number that no screen has.
     """
-    if given is not None and not 1 <= given <= 10_000:
-        raise UsageError(f"{given:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40.")
-    display = find_display(record["measurement"].get("display"))
+    settled, display = settle_pixels_per_degree(given), find_display(record["measurement"].get("display"))
     if display is None:
-        return PIXELS_PER_DEGREE if given is None else given
+        return settled
     if given not in (None, display.pixels_per_degree):
         raise UsageError(
             f"{given:g} pixels per degree of what was measured at {display.pixels_per_degree:g}",

@@ -14,18 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psychophys.base.errors import MeasurementError
 from psychophys.base.types import Array
 from psychophys.noise.information import Method, Options, Quantities, Setting, squared_norm, wide
-from psychophys.observers.answer import answer
-from psychophys.observers.fast_rules import FastRules
 from psychophys.observers.layers import Layer
 from psychophys.observers.observer import Observer
 from psychophys.responses.presentation import Presentation
-from psychophys.responses.single import is_unsupported
+from psychophys.responses.products import Products
 
 Product = Callable[[Tensor], Tensor]
 LOOK = 16
@@ -70,34 +65,12 @@ def propagate(
     tolerance, iterations
         Stops where the bounds' gap is this fraction of J in every image, or after so many steps.
     """
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-        source = images.detach().requires_grad_()
-        response = answer(observer, layer, source)
-
-    def backward(v: Tensor) -> Tensor:
-        (pixels,) = torch.autograd.grad(
-            response, source, v, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return pixels
-
-    def forward(u: Tensor) -> Tensor:
-        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), FastRules():
-            try:
-                dual = answer(observer, layer, forward_ad.make_dual(images, u))
-            except (NotImplementedError, RuntimeError) as error:
-                if is_unsupported(error):
-                    raise MeasurementError(
-                        f"{observer.name} has an operation without a forward-mode derivative",
-                        "Use another noise model than input.",
-                    ) from error
-                raise
-            found = forward_ad.unpack_dual(dual).tangent
-            return torch.zeros_like(response) if found is None else found.detach()
-
-    norm = wide(torch.linalg.vector_norm(response.detach(), dim=1)).square()
+    products = Products(observer, layer, images, "Use another noise model than input.")
+    response, forward, backward = products.response, products.forward, products.backward
+    norm = wide(torch.linalg.vector_norm(response, dim=1)).square()
     own = response_sd**2 * norm / response.shape[1]
     pixels = _squares(tangent) / pixel_sd**2
-    if not response.requires_grad:
+    if not products.depends:
         nothing = torch.zeros_like(norm)
         return Bounds(nothing, nothing, norm)
 

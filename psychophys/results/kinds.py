@@ -92,6 +92,13 @@ KINDS = {
             "UnitTuning.read",
         ),
         Kind(
+            "distortions",
+            "file of changes of a photograph",
+            b"psychophys_distortions",
+            "psychophys distort",
+            "Distortions.read",
+        ),
+        Kind(
             "simulation",
             "file of simulations",
             b"psychophys_simulation",

@@ -195,9 +195,26 @@ VALUES = {
     "show --format": f"table csv json jsonl parquet | '' CSV {JUNK}",
     "fisher models": "toy_net toy_net toy_dead toy_endless test_resnet hf-hub:no/such"
     f" | '' toy_nte toy_* {JUNK}",
-    "--dimensions": "orientation,frequency x,y y,x,size ' phase , contrast' hue,value rotation,blur"
+    "--dimensions": "orientation,frequency pixels x,y y,x,size ' phase , contrast' hue,value rotation,blur"
     f" x,luminance orientation,angle | '' , x x,x x, ,x sample,x x,Y LONG,x {JUNK}",
     "fisher --output": "out.parquet out.csv - toy.parquet | '' . no/x.parquet pipe.parquet",
+    "distort image": "photo.png photo.png astronaut | '' . missing.png names.txt astronut"
+    f" folder.parquet {JUNK}",
+    "distort model": f"toy_net toy_net toy_dead toy_endless hf-hub:no/such | '' toy_nte toy_* {JUNK}",
+    "distort --weights": f"random random pretrained shuffled | '' , random,random RANDOM {JUNK}",
+    "--against": f"toy_net toy_dead test_resnet hf-hub:no/such | '' toy_nte toy_* {JUNK}",
+    "--against-weights": f"random shuffled pretrained | '' , RANDOM {JUNK}",
+    "--regularization": f"1 1e-3 100 | {NOT_POSITIVE}",
+    "--count": f"1 2 | 0 -1 HUGE {NOT_INTEGER}",
+    "--space": f"rgb luminance | '' grey {JUNK}",
+    "distort --noise": f"relative gaussian | '' gausian poisson input {JUNK}",
+    "distort --steps": f"2 5 9 | 0 1 -1 2001 HUGE {NOT_INTEGER}",
+    "--tolerance": f"1e-3 0.5 | 1 0 -1 nan inf '' x {JUNK}",
+    "--start-seed": f"0 7 | -1 HUGE {NOT_INTEGER}",
+    "--at": f"norm threshold | '' Norm {JUNK}",
+    "--rms": f"0.1 1 1e-6 | 0 -1 2 nan inf '' x {JUNK}",
+    "distort --output": "out.parquet out.csv out.jsonl - | '' . no/x.parquet pipe.parquet toy.parquet",
+    "distort --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "responses models": f"toy_net toy_net toy_dead toy_endless hf-hub:no/such | '' toy_nte toy_* {JUNK}",
     "--per": f"channel unit centre | '' units {JUNK}",
     "--units": "conv:0 conv:0-3,1 fc:2 relu*:0 ' conv:1 - 2' none:0 conv:4 conv:999999999999"
@@ -258,6 +275,7 @@ USUAL = {
     "fisher": "--weights random --values 2",
     "responses": "--weights random --values 2",
     "tune": "--weights random --values 4 --phases 1 --places 1 --population 0",
+    "distort": "--weights random --steps 4",
     "check": "--weights random",
     "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
@@ -292,6 +310,7 @@ EXAMPLES |= {
     "responses": 25,
     "displays": 2,
     "tune": 25,
+    "distort": 25,
     "noises": 2,
     "simulate": 30,
     "learn": 15,
@@ -307,6 +326,7 @@ SLOW = (
     "fisher",
     "responses",
     "tune",
+    "distort",
     "learn",
     "show",
     "statistics",
@@ -325,12 +345,14 @@ FIRST = {
     "learn": "linear",
     "paper": "fig2",
     "priors": "",
+    "distort": "photo.png",
 }
 ONLY_SAY = ("layers", "check", "models", "show", "spec", "displays", "noises", "explain")
 TABLES = {
     "fisher": "fisher.parquet",
     "responses": "responses.parquet",
     "tune": "units.parquet",
+    "distort": "distortions.parquet",
     "simulate": "simulation.parquet",
 }
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}

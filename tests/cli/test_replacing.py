@@ -12,11 +12,13 @@ from PIL import Image
 
 USUAL = ["test_resnet", "--weights", "random", "--values", "4", "--phases", "1", "--layers", "fc", "-q"]
 LEARN = ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"]
+DISTORT = ["test_resnet", "--weights", "random", "--layers", "fc", "--steps", "3", "-q"]
 MADE = {
     "measure": (["measure", *USUAL], ["--seed", "1"]),
     "fisher": (["fisher", *USUAL, "--frequencies", "4,8"], ["--seed", "1"]),
     "responses": (["responses", *USUAL], ["--seed", "1"]),
     "tune": (["tune", *USUAL, "--places", "0", "--population", "0"], ["--seed", "1"]),
+    "distort": (["distort", "photo.png", *DISTORT], ["--seed", "1"]),
     "simulate": (["simulate", *USUAL], ["--trial-seed", "1"]),
     "check": (["simulate", "--check", "measure.parquet", "-q"], ["--trial-seed", "1"]),
     "versus": (["versus", "measure.parquet", "measure.parquet", "-q"], ["--confidence", "0.9"]),
@@ -104,7 +106,8 @@ def test_a_refusal_comes_before_anything_is_measured(folder: Path, monkeypatch: 
     monkeypatch.setattr("psychophys.simulation.run.prepare", fail)
     monkeypatch.setattr("psychophys.measurement.tuning.gather_curves", fail)
     monkeypatch.setattr("psychophys.physiology.tune.show_units", fail)
-    for name in ("measure", "fisher", "responses", "tune", "simulate", "check"):
+    monkeypatch.setattr("psychophys.comparison.distort.find_ends", fail)
+    for name in ("measure", "fisher", "responses", "tune", "distort", "simulate", "check"):
         words, other = MADE[name]
         refuse(folder, *words, *other, "-o", f"{name}.parquet")
 

@@ -19,11 +19,13 @@ from psychophys.comparison.table import Comparison
 from psychophys.results.kinds import KINDS, look
 
 USUAL = ["test_resnet", "--weights", "random", "--values", "4", "--phases", "1", "--layers", "fc", "-q"]
+DISTORT = ["test_resnet", "--weights", "random", "--layers", "fc", "--steps", "3", "-q"]
 MADE = {
     "results": ["measure", *USUAL],
     "fisher": ["fisher", *USUAL, "--frequencies", "4,8"],
     "responses": ["responses", *USUAL],
     "units": ["tune", *USUAL, "--places", "2", "--population", "8"],
+    "distortions": ["distort", "astronaut", *DISTORT],
     "simulation": ["simulate", *USUAL],
     "learning": ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"],
     "comparison": ["compare", "results.parquet", "-q"],

@@ -31,7 +31,7 @@ _AS_MODELFEST = Recipe(
 )
 
 
-def contrast_sensitivity(frequency_cpd: Array, orientation_deg: float = 0.0) -> Array:
+def contrast_sensitivity(frequency_cpd: Array, orientation_deg: Array | float = 0.0) -> Array:
     """Contrast sensitivity filter of the standard spatial observer (Watson & Ahumada 2005).
 
     The observer pools what passes the filter over the image. Sensitivity to a gabor is less: that to those
