@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psychophys.base.errors import MeasurementError, ModelError, PsychophysError, UsageError
-    from psychophys.batteries.run import battery
-    from psychophys.batteries.table import BatteryResults
+    from psychophys.comparison.battery.run import battery
+    from psychophys.comparison.battery.table import BatteryResults
     from psychophys.comparison.compare import compare
     from psychophys.comparison.distort import distort
     from psychophys.comparison.human_curve import human_curve
@@ -128,8 +128,8 @@ _HOMES = {
         "Reference",
     ),
     "comparison.human_curve": ("human_curve",),
-    "batteries.run": ("battery",),
-    "batteries.table": ("BatteryResults",),
+    "comparison.battery.run": ("battery",),
+    "comparison.battery.table": ("BatteryResults",),
     "physiology.tune": ("tune",),
     "physiology.summary": ("layers_of_units",),
     "physiology.v1": (

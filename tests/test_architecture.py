@@ -21,7 +21,6 @@ FOLDERS = (
     "measurement",
     "simulation",
     "comparison",
-    "batteries",
     "physiology",
     "learning",
     "sweeps",

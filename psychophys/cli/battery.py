@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from psychophys.cli.names import DTYPES, FIGURE_FILE, TABLE_FILE, WEIGHTS, either
+from psychophys.cli.names import DTYPES, FIGURE_FILE, GAMMAS, TABLE_FILE, WEIGHTS, either
 from psychophys.cli.options import (
+    Asked,
     Checkpoint,
     Device,
     DisplayName,
     FigureSize,
     FileFormat,
     Force,
-    GammaName,
     Imports,
     Luminance,
     Models,
@@ -29,7 +29,7 @@ from psychophys.cli.options import (
 
 if TYPE_CHECKING:
     from psychophys.base.types import Progress
-    from psychophys.batteries.table import BatteryResults
+    from psychophys.comparison.battery.table import BatteryResults
     from psychophys.observers.names import Job
 
 
@@ -57,7 +57,9 @@ def battery(
     display: DisplayName = None,
     pixels_per_degree: PixelsPerDegree = None,
     luminance_cd_m2: Luminance = None,
-    gamma: GammaName = None,
+    gamma: Annotated[
+        str | None, typer.Option(help=f"Of the display: {either(GAMMAS)}.", show_default="srgb")
+    ] = None,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help=f"{either(DTYPES)}.")] = "float32",
     batch_size: Annotated[
@@ -87,12 +89,12 @@ def battery(
     """
     from functools import partial
 
-    from psychophys.batteries.plan import identify_battery, plan_battery
-    from psychophys.batteries.run import run_battery
-    from psychophys.batteries.table import BatteryResults
     from psychophys.cli.each import plan_jobs, run_each
     from psychophys.cli.outputs import Sink
     from psychophys.cli.tables.batteries import print_battery
+    from psychophys.comparison.battery.plan import identify_battery, plan_battery
+    from psychophys.comparison.battery.run import run_battery
+    from psychophys.comparison.battery.table import BatteryResults
     from psychophys.measurement.again import made_again
     from psychophys.observers.devices import pick_device
     from psychophys.observers.load import load
@@ -103,17 +105,13 @@ def battery(
 
     sink = Sink(output, file_format, figure, size, force=force)
     kept = Sink(None if save is None else str(save), force=force)
-    for one in (sink, kept):
-        one.check()
+    sink.check()
+    kept.check()
     pick_device(device, dtype)
     said = display_said(display, pixels_per_degree, luminance_cd_m2, gamma)
     planned = plan_battery(_words(references, "all"), display=said, layers=_words(layers, "default"))
-    modules = tuple(str(path) for path in imports or [])
-    variants = [part.strip() for part in weights.split(",")]
-    asked = replace(
-        usually_asked(), weights=variants, seed=seed, seeds=seeds, dtype=dtype, imports=modules, quiet=quiet
-    )
-    jobs = plan_jobs(models or [DEFAULT_MODEL], asked, checkpoint)
+    named = models or [DEFAULT_MODEL]
+    jobs = plan_jobs(named, _asked(weights, seed, seeds, dtype, imports), checkpoint)
     keep_freed_memory()
     wanted = [(job, partial(identify_battery, planned)) for job in jobs]
     sink.check_replacing(BatteryResults, lambda held: made_again(held, wanted))
@@ -136,6 +134,13 @@ def battery(
         draw=plot_battery,
         quiet=quiet,
     )
+
+
+def _asked(weights: str, seed: int, seeds: int | None, dtype: str, imports: list[Path] | None) -> Asked:
+    """What is said of the observers."""
+    variants = [part.strip() for part in weights.split(",")]
+    modules = tuple(str(path) for path in imports or [])
+    return replace(usually_asked(), weights=variants, seed=seed, seeds=seeds, dtype=dtype, imports=modules)
 
 
 def _words(given: list[str] | None, usual: str) -> list[str]:

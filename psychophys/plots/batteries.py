@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from psychophys.base.errors import UsageError
-from psychophys.batteries.table import BatteryResults
+from psychophys.comparison.battery.table import BatteryResults
 from psychophys.plots.dimensions import plain_log
 from psychophys.plots.drawing import Drawing, drawing_of
 from psychophys.plots.style import DEPTH_MAP, SIZES, USUAL_SIZE

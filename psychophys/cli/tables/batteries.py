@@ -6,8 +6,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from psychophys.batteries.table import MISSES, BatteryResults
 from psychophys.cli.screen import plain_table, print_table, say
+from psychophys.comparison.battery.table import MISSES, BatteryResults
 from psychophys.results.summary import run_name
 from psychophys.results.words import number
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from psychophys.base.errors import MeasurementError, PsychophysError
 from psychophys.base.types import Progress
-from psychophys.batteries.plan import Battery, Part, identify_battery, plan_battery
-from psychophys.batteries.table import BatteryResults, finished
+from psychophys.comparison.battery.plan import Battery, Part, identify_battery, plan_battery
+from psychophys.comparison.battery.table import BatteryResults, finished
 from psychophys.comparison.human import Matched, match
 from psychophys.measurement.measure import PLAN_OPTIONS, enter, takes_options
 from psychophys.measurement.options import ObserverOptions
