@@ -29,6 +29,8 @@ from psychophys.cli.options import (
 
 if TYPE_CHECKING:
     from psychophys.base.types import Progress
+    from psychophys.cli.outputs import Sink
+    from psychophys.comparison.battery.plan import Battery
     from psychophys.comparison.battery.table import BatteryResults
     from psychophys.observers.names import Job
 
@@ -89,18 +91,14 @@ def battery(
     """
     from functools import partial
 
-    from psychophys.cli.each import plan_jobs, run_each
+    from psychophys.cli.each import plan_jobs
     from psychophys.cli.outputs import Sink
-    from psychophys.cli.tables.batteries import print_battery
     from psychophys.comparison.battery.plan import identify_battery, plan_battery
-    from psychophys.comparison.battery.run import run_battery
     from psychophys.comparison.battery.table import BatteryResults
     from psychophys.measurement.again import made_again
     from psychophys.observers.devices import pick_device
-    from psychophys.observers.load import load
     from psychophys.observers.memory import keep_freed_memory
     from psychophys.observers.names import DEFAULT_MODEL
-    from psychophys.plots.batteries import plot_battery
     from psychophys.results.thresholds import Results
 
     sink = Sink(output, file_format, figure, size, force=force)
@@ -116,6 +114,27 @@ def battery(
     wanted = [(job, partial(identify_battery, planned)) for job in jobs]
     sink.check_replacing(BatteryResults, lambda held: made_again(held, wanted))
     kept.check_replacing(Results, lambda _: False)
+    _run(jobs, planned, sink, kept, device, batch_size, quiet)
+
+
+def _run(
+    jobs: list[Job],
+    planned: Battery,
+    sink: Sink,
+    kept: Sink,
+    device: str,
+    batch_size: int | None,
+    quiet: bool,
+) -> None:
+    """Measure one network after the other; the thresholds are kept as they come."""
+    from psychophys.cli.each import run_each
+    from psychophys.cli.tables.batteries import print_battery
+    from psychophys.comparison.battery.run import run_battery
+    from psychophys.comparison.battery.table import BatteryResults
+    from psychophys.observers.load import load
+    from psychophys.plots.batteries import plot_battery
+    from psychophys.results.thresholds import Results
+
     every: list[Results] = []
 
     def run_one(job: Job, advance: Progress) -> BatteryResults:
