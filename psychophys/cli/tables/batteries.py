@@ -8,10 +8,16 @@ from rich.table import Table
 
 from psychophys.cli.screen import plain_table, print_table, say
 from psychophys.comparison.battery.table import MISSES, BatteryResults
+from psychophys.comparison.ratio_table import times
 from psychophys.results.summary import run_name
 from psychophys.results.words import number
 
 NUMBERS = ("matched_ratio", "correlation", "mismatch")
+EXPLAINED = (
+    "layers: lowest and highest threshold, each with its layer's noise in the table below",
+    "ratio: the nearest layer's threshold over people's; mismatch: by which factor the curves differ, set at "
+    "one height",
+)
 
 
 def print_battery(console: Console, found: BatteryResults) -> None:
@@ -19,7 +25,7 @@ def print_battery(console: Console, found: BatteryResults) -> None:
     layers = found.layers()
     for run, rows in found.to_pandas().groupby("run_id", sort=False):
         print_table(console, _references(rows))
-        say(console, "")
+        say(console, *EXPLAINED, "")
         print_table(console, _layers(layers[layers["run_id"] == run]))
         say(console, "")
     say(console, *found.conclusions())
@@ -37,7 +43,7 @@ def _references(rows: pd.DataFrame) -> Table:
     for reference, part in rows.groupby("reference", sort=False):
         near = part[part["nearest"].astype(bool)]
         first = part.iloc[0]
-        cells = [_cell(near[name].iloc[0]) if len(near) else "-" for name in NUMBERS]
+        cells = [_times(near[name].iloc[0]) if len(near) else "-" for name in NUMBERS]
         table.add_row(
             str(reference),
             str(first["dimension"]),
@@ -64,6 +70,13 @@ def _layers(layers: pd.DataFrame) -> Table:
 
 def _cell(value: float | None) -> str:
     return "-" if value is None or pd.isna(value) else number(float(value))
+
+
+def _times(value: float | None) -> str:
+    """With two decimals, or two digits where it is small; a correlation of 0 has no sign."""
+    if value is None or pd.isna(value):
+        return "-"
+    return f"{value:.2f}".replace("-0.00", "0.00") if value < 0 else times(float(value))
 
 
 def _range(values: pd.Series) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from psychophys.comparison.ratio_table import times
 from psychophys.results.kinds import KINDS
 from psychophys.results.shared_columns import LAYER_COLUMNS
 from psychophys.results.summary import run_name
@@ -45,6 +46,8 @@ COLUMNS = (
     Column("nearest", pa.bool_(), "", "whether it is the layer nearest to people here: least mismatch"),
     Column("assumed", TEXT, "", "what is taken for granted of how the images are seen; empty if nothing"),
 )
+LIKE = 0.7
+"""Correlation from which a curve is said to go as people's."""
 MISSES = "misses"
 """Column of :meth:`BatteryResults.layers`."""
 
@@ -89,47 +92,46 @@ class BatteryResults(RunTable):
 
     def conclusions(self) -> list[str]:
         """What it comes to, a few sentences for each network."""
-        layers = self.layers()
+        layers, frame = self.layers(), self.to_pandas()
         said = []
         for run, record in self.runs.items():
-            own = layers[layers["run_id"] == run]
-            rows = self.to_pandas()
-            rows = rows[rows["run_id"] == run]
+            rows = frame[frame["run_id"] == run]
             if not rows.empty:
-                said.append(f"{run_name(rows.iloc[0])}: {_nearest(own)}{_alike(rows)}")
+                said += [
+                    f"{run_name(rows.iloc[0])}: {one}"
+                    for one in _found(rows, layers[layers["run_id"] == run])
+                ]
             said += [f"{name}: {why}" for name, why in record["left_out"].items()]
         return list(dict.fromkeys(said))
 
 
-def _nearest(layers: pd.DataFrame) -> str:
-    known = layers[layers[MISSES].notna()]
-    if known.empty:
-        return "people's absolute thresholds are of fewer than two dimensions here, so no noise is matched. "
-    ordered = known.sort_values(MISSES)
-    first, last = ordered.iloc[0], ordered.iloc[-1]
-    said = (
-        f"with one noise for all dimensions (s.d. {number(first['noise_sd'])}), {first['layer']} is nearest "
-        f"to people and misses their thresholds by a factor of {number(first[MISSES])}"
-    )
-    if len(known) == 1:
-        return f"{said}. "
-    return f"{said}; {last['layer']} is farthest, by {number(last[MISSES])}. "
-
-
-def _alike(rows: pd.DataFrame) -> str:
-    """In which of people's curves the nearest layer goes as people, and in which not."""
+def _found(rows: pd.DataFrame, layers: pd.DataFrame) -> list[str]:
     near = rows[rows["nearest"].astype(bool) & rows["correlation"].notna()]
-    if near.empty:
-        return "No curve of people's varies enough to be correlated with."
-    like = near[near["correlation"] >= 0.7]
-    unlike = near[near["correlation"] < 0.7]
-    parts = []
-    for what, some in (("goes as people's", like), ("does not go as people's", unlike)):
-        named = [f"{r.reference} ({r.layer}, r {r.correlation:.2f})" for r in some.itertuples()]
-        if named:
-            parts.append(f"the nearest layer's curve {what} in {', '.join(named)}")
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+    said = [_nearest(layers)]
+    for what, some in (
+        ("goes as people's", near[near["correlation"] >= LIKE]),
+        ("does not go as people's", near[near["correlation"] < LIKE]),
+    ):
+        if len(some):
+            named = [f"{one.reference} ({one.layer}, r {one.correlation:.2f})" for one in some.itertuples()]
+            said.append(f"the nearest layer's curve {what} in {', '.join(named)}.")
+    return said
+
+
+def _nearest(layers: pd.DataFrame) -> str:
+    known = layers[layers[MISSES].notna()].sort_values(MISSES)
+    if known.empty:
+        return "people's thresholds are absolute in fewer than two dimensions here, so no noise is matched."
+    first, last = known.iloc[0], known.iloc[-1]
+    said = (
+        f"with one noise for all dimensions (s.d. {number(first['noise_sd'])}), {first['layer']} misses "
+        f"people's thresholds by a factor of {times(first[MISSES])}"
+    )
+    return (
+        f"{said}."
+        if len(known) == 1
+        else f"{said}, the least; {last['layer']} by {times(last[MISSES])}, the most."
+    )
 
 
 def finished(rows: list[dict[str, Any]], records: Mapping[str, Mapping[str, Any]]) -> BatteryResults:
