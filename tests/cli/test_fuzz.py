@@ -569,7 +569,7 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
         output = said(words, "report.html", "--output", "-o")
         assert set(written) == {output} - {"-"}
         assert (out if output == "-" else written[output]).startswith(b"<!doctype html>")
-    elif words[0] == "stimuli":
+    elif words[0] in ("stimuli", "priors"):
         assert set(written) == {said(words, "", "--save")} - {""}
         for name in written:
             Image.open(name).verify()
