@@ -274,7 +274,7 @@ USUAL = {
     "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
     "responses": "--weights random --values 2",
-    "tune": "--weights random --values 4 --phases 1 --places 1 --population 0",
+    "tune": "--weights random --values 4 --places 0 --population 0",
     "distort": "--weights random --steps 4",
     "check": "--weights random",
     "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",

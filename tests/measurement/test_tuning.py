@@ -282,7 +282,7 @@ def test_axes_are_told_by_their_lengths(
     shape: tuple[int, ...], n_features: int, input_size: tuple[int, int], whole: tuple[int, ...], channel: int
 ) -> None:
     axes = find_axes(Layer("x", 0, 0, n_features, shape, ""), input_size)
-    assert axes == Axes(whole, channel)
+    assert axes == Axes(whole, channel, input_size[0] / input_size[1])
     rows = torch.arange(2 * axes.n_units).reshape(2, -1).double()
     others = tuple(1 + axis for axis in range(len(whole)) if axis != channel)
     assert torch.allclose(axes.channel_means(rows), rows.reshape(2, *whole).mean(others) if others else rows)
