@@ -71,7 +71,7 @@ def battery(
     imports: Imports = None,
     output: Output = "battery.parquet",
     file_format: FileFormat = None,
-    save: Annotated[
+    thresholds: Annotated[
         Path | None, typer.Option(help=f"Keep the thresholds that were measured, too: {TABLE_FILE}.")
     ] = None,
     force: Force = False,
@@ -99,10 +99,11 @@ def battery(
     from psychophys.observers.devices import pick_device
     from psychophys.observers.memory import keep_freed_memory
     from psychophys.observers.names import DEFAULT_MODEL
+    from psychophys.plots.batteries import check_battery
     from psychophys.results.thresholds import Results
 
     sink = Sink(output, file_format, figure, size, force=force)
-    kept = Sink(None if save is None else str(save), force=force)
+    kept = Sink(None if thresholds is None else str(thresholds), force=force)
     sink.check()
     kept.check()
     pick_device(device, dtype)
@@ -110,6 +111,8 @@ def battery(
     planned = plan_battery(_words(references, "all"), display=said, layers=_words(layers, "default"))
     named = models or [DEFAULT_MODEL]
     jobs = plan_jobs(named, _asked(weights, seed, seeds, dtype, imports), checkpoint)
+    if figure is not None:
+        check_battery(planned.references, len(jobs))
     keep_freed_memory()
     wanted = [(job, partial(identify_battery, planned)) for job in jobs]
     sink.check_replacing(BatteryResults, lambda held: made_again(held, wanted))
@@ -138,8 +141,8 @@ def _run(
     every: list[Results] = []
 
     def run_one(job: Job, advance: Progress) -> BatteryResults:
-        found, thresholds = run_battery(planned, load(job, device), batch_size=batch_size, progress=advance)
-        every.append(thresholds)
+        found, measured = run_battery(planned, load(job, device), batch_size=batch_size, progress=advance)
+        every.append(measured)
         kept.write(Results.join(every))
         return found
 

@@ -54,10 +54,6 @@ def tune(
         int,
         typer.Option(help="Orientations at which the J of all units is taken apart; 0: not at all."),
     ] = 36,
-    pixels_per_degree: Annotated[
-        float | None,
-        typer.Option(help="Of visual angle, to set units beside what was published in degrees."),
-    ] = None,
     output: Output = "units.parquet",
     file_format: FileFormat = None,
     force: Force = False,
@@ -69,7 +65,9 @@ def tune(
     """Measure units as physiologists do: tuning to gratings, size and contrast, beside neurons of V1.
 
     --values are orientations (18), --frequencies and --phases those of the gratings (12 from 2 to 64
-    cycles/image, 8). Other options of stimuli, noise, thresholds and derivatives are not for this command.
+    cycles/image, 8). With --pixels-per-degree, units are set beside what was published in degrees; gratings
+    stay in fractions of the image. Other options of stimuli, noise, thresholds and derivatives are not for
+    this command.
 
     \b
     Examples:
@@ -99,7 +97,7 @@ def tune(
     jobs = plan_jobs(models or [DEFAULT_MODEL], asked, checkpoint)
     spread = {"diameters": diameters, "contrasts": contrasts}
     settings: dict[str, Any] = {"per": per, "baseline": baseline, "most": most, "places": places}
-    settings |= {"population": population, "pixels_per_degree": pixels_per_degree}
+    settings |= {"population": population, "pixels_per_degree": _pixels_per_degree(asked)}
     settings |= {name: None if text is None else parse_values(name, text) for name, text in spread.items()}
     planned = plan_tune(**_settings(asked), **settings)
     if figure is not None:
@@ -115,11 +113,27 @@ def tune(
     run_each(jobs, run_one, label=lambda job: job.label, join=UnitTuning.join, sink=sink, **shown)
 
 
+def _pixels_per_degree(asked: Asked) -> float | None:
+    """All that a display says here: gratings are painted in pixel values."""
+    from psychophys.stimuli import find_display
+
+    display = find_display(asked.measurement["display"])
+    if display is None:
+        return None
+    if display.transfer.curved or display.luminance_cd_m2 is not None:
+        raise UsageError(
+            "tune paints gratings in pixel values, whatever a display's gamma and luminance are",
+            f"Give --pixels-per-degree {display.pixels_per_degree:g} alone.",
+        )
+    return display.pixels_per_degree
+
+
 def _settings(asked: Asked) -> dict[str, Any]:
     """What the plan takes of the options that commands share; the others are refused."""
     from psychophys.physiology.plan import UNUSED
 
     settings, usual = dict(asked.measurement), usually_asked().measurement
+    settings["display"] = usual["display"]  # Read apart.
     wrong = [name for name in UNUSED if settings.pop(name) != usual[name]]
     if wrong:
         raise UsageError(

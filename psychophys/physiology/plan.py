@@ -52,6 +52,7 @@ UNUSED = (
     "preset",
     "pooling",
     "images",
+    "display",
 )
 """Options of :func:`psychophys.plan` that say nothing here."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from psychophys.base.errors import UsageError
 from psychophys.comparison.battery.table import BatteryResults
+from psychophys.comparison.people.reference import Reference
 from psychophys.plots.dimensions import plain_log
 from psychophys.plots.drawing import Drawing, drawing_of
 from psychophys.plots.style import DEPTH_MAP, SIZES, USUAL_SIZE
@@ -15,6 +18,18 @@ from psychophys.results.summary import run_name
 
 INCHES_A_LINE, FURNITURE_INCHES = 0.22, 1.1
 MOST_RUNS = 3
+
+
+def check_battery(references: Sequence[Reference], n_networks: int) -> None:
+    """Raise :class:`UsageError` for a battery that cannot be drawn."""
+    if n_networks > MOST_RUNS:
+        raise UsageError(f"a figure of {n_networks} networks", f"Draw {MOST_RUNS} or fewer.")
+    kinds = {(one.dimension, one.stimuli[0]) for one in references if one.kind == "absolute"}
+    if len(kinds) < 2:
+        raise UsageError(
+            "a figure of ratios, which need references with absolute thresholds of two dimensions or more",
+            "Give more --references, or leave the figure out.",
+        )
 
 
 def plot_battery(found: BatteryResults, *, size: str = USUAL_SIZE) -> Drawing:
@@ -28,16 +43,13 @@ def plot_battery(found: BatteryResults, *, size: str = USUAL_SIZE) -> Drawing:
     Raises
     ------
     UsageError
-        Without any ratio, or for more than ``MOST_RUNS`` networks.
+        For more than ``MOST_RUNS`` networks.
     """
     frame = found.to_pandas()
-    frame = frame[frame["matched_ratio"].notna()]
+    frame = frame[(frame["kind"] == "absolute") & frame["n_values"].gt(0)]
     runs = list(frame.groupby("run_id", sort=False))
     if not 1 <= len(runs) <= MOST_RUNS:
-        raise UsageError(
-            f"{len(runs)} networks with ratios to draw",
-            f"Give 1 to {MOST_RUNS}, and references with absolute thresholds of two dimensions or more.",
-        )
+        raise UsageError(f"a figure of {len(runs)} networks", f"Draw 1 to {MOST_RUNS}.")
     names = list(dict.fromkeys(frame["reference"]))
     chosen = SIZES.find(size)
     with chosen.context():

@@ -198,6 +198,12 @@ VALUES = {
     "--dimensions": "orientation,frequency pixels x,y y,x,size ' phase , contrast' hue,value rotation,blur"
     f" x,luminance orientation,angle | '' , x x,x x, ,x sample,x x,Y LONG,x {JUNK}",
     "fisher --output": "out.parquet out.csv - toy.parquet | '' . no/x.parquet pipe.parquet",
+    "battery models": f"toy_net toy_net toy_dead toy_endless hf-hub:no/such | '' toy_nte toy_* {JUNK}",
+    "--references": "heeley* foley-1994,wei-stocker-2015 bradley-skottun-1987 macadam* modelfest"
+    f" | '' , foly none* {JUNK}",
+    "--thresholds": "t.parquet t.csv | '' . t.txt no/t.parquet pipe.parquet toy.parquet",
+    "battery --output": "out.parquet out.csv out.jsonl - | '' . no/x.parquet pipe.parquet toy.parquet",
+    "battery --format": f"csv jsonl parquet | '' CSV {JUNK}",
     "distort image": "photo.png photo.png astronaut | '' . missing.png names.txt astronut"
     f" folder.parquet {JUNK}",
     "distort model": f"toy_net toy_net toy_dead toy_endless hf-hub:no/such | '' toy_nte toy_* {JUNK}",
@@ -276,6 +282,7 @@ USUAL = {
     "responses": "--weights random --values 2",
     "tune": "--weights random --values 4 --places 0 --population 0",
     "distort": "--weights random --steps 4",
+    "battery": "--weights random --references heeley*",
     "check": "--weights random",
     "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
@@ -311,6 +318,7 @@ EXAMPLES |= {
     "displays": 2,
     "tune": 25,
     "distort": 25,
+    "battery": 20,
     "noises": 2,
     "simulate": 30,
     "learn": 15,
@@ -327,6 +335,7 @@ SLOW = (
     "responses",
     "tune",
     "distort",
+    "battery",
     "learn",
     "show",
     "statistics",
@@ -353,6 +362,7 @@ TABLES = {
     "responses": "responses.parquet",
     "tune": "units.parquet",
     "distort": "distortions.parquet",
+    "battery": "battery.parquet",
     "simulate": "simulation.parquet",
 }
 TESTED = {"comparison.parquet", "coding.png", "verdict.txt"}
@@ -554,9 +564,11 @@ def check_files(words: list[str], code: int, out: bytes, written: dict[str, byte
     elif words[0] in TABLES:
         usual = TABLES[words[0]]
         output, figure = said(words, usual, "--output", "-o"), said(words, "", "--figure")
-        assert code == 1 or set(written) == {output, figure} - {"", "-"}
+        beside = said(words, "", "--thresholds")
+        assert code == 1 or set(written) == {output, figure, beside} - {"", "-"}
         for name in set(written) - {figure}:
-            file_format = said(words, Path(name).suffix.removeprefix("."), "--format")
+            suffix = Path(name).suffix.removeprefix(".")
+            file_format = suffix if name == beside else said(words, suffix, "--format")
             assert len(READERS[file_format](io.BytesIO(written[name]))) > 0
     elif words[0] == "learn":
         check_learned(words, out, written)

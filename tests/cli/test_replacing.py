@@ -13,11 +13,13 @@ from PIL import Image
 USUAL = ["test_resnet", "--weights", "random", "--values", "4", "--phases", "1", "--layers", "fc", "-q"]
 LEARN = ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"]
 DISTORT = ["test_resnet", "--weights", "random", "--layers", "fc", "--steps", "3", "-q"]
+BATTERY = ["test_resnet", "--weights", "random", "--references", "heeley*", "--layers", "fc", "-q"]
 MADE = {
     "measure": (["measure", *USUAL], ["--seed", "1"]),
     "fisher": (["fisher", *USUAL, "--frequencies", "4,8"], ["--seed", "1"]),
     "responses": (["responses", *USUAL], ["--seed", "1"]),
     "tune": (["tune", *USUAL, "--places", "0", "--population", "0"], ["--seed", "1"]),
+    "battery": (["battery", *BATTERY], ["--seed", "1"]),
     "distort": (["distort", "photo.png", *DISTORT], ["--seed", "1"]),
     "simulate": (["simulate", *USUAL], ["--trial-seed", "1"]),
     "check": (["simulate", "--check", "measure.parquet", "-q"], ["--trial-seed", "1"]),
@@ -107,7 +109,7 @@ def test_a_refusal_comes_before_anything_is_measured(folder: Path, monkeypatch: 
     monkeypatch.setattr("psychophys.measurement.tuning.gather_curves", fail)
     monkeypatch.setattr("psychophys.physiology.tune.show_units", fail)
     monkeypatch.setattr("psychophys.comparison.distort.find_ends", fail)
-    for name in ("measure", "fisher", "responses", "tune", "distort", "simulate", "check"):
+    for name in ("measure", "fisher", "responses", "tune", "battery", "distort", "simulate", "check"):
         words, other = MADE[name]
         refuse(folder, *words, *other, "-o", f"{name}.parquet")
 

@@ -20,11 +20,13 @@ from psychophys.results.kinds import KINDS, look
 
 USUAL = ["test_resnet", "--weights", "random", "--values", "4", "--phases", "1", "--layers", "fc", "-q"]
 DISTORT = ["test_resnet", "--weights", "random", "--layers", "fc", "--steps", "3", "-q"]
+BATTERY = ["test_resnet", "--weights", "random", "--references", "heeley*", "--layers", "fc", "-q"]
 MADE = {
     "results": ["measure", *USUAL],
     "fisher": ["fisher", *USUAL, "--frequencies", "4,8"],
     "responses": ["responses", *USUAL],
     "units": ["tune", *USUAL, "--places", "2", "--population", "8"],
+    "battery": ["battery", *BATTERY],
     "distortions": ["distort", "astronaut", *DISTORT],
     "simulation": ["simulate", *USUAL],
     "learning": ["learn", "linear", "--quick", "--runs", "1", "--depths", "1", "--snapshots", "2", "-q"],
