@@ -195,6 +195,7 @@ def columns() -> str:
         "Tuning curves": ("`responses`; `psychophys.tuning_curves`", psychophys.TuningCurves),
         "Units": ("`tune`; `psychophys.tune`", psychophys.UnitTuning),
         "Changes of a photograph": ("`distort`; `psychophys.distort`", psychophys.Distortions),
+        "Batteries": ("`battery`; `psychophys.battery`", psychophys.BatteryResults),
         "Simulated observers": ("`simulate`; `psychophys.simulate`", psychophys.Simulations),
         "Threshold ratios": ("`versus`; `psychophys.threshold_ratios`", psychophys.Ratios),
         "Half-times of modes": ("`learn linear`; `psychophys.read_modes`", psychophys.Modes),

@@ -167,4 +167,4 @@ def _asked(weights: str, seed: int, seeds: int | None, dtype: str, imports: list
 
 def _words(given: list[str] | None, usual: str) -> list[str]:
     """Names or patterns, which commas part, too."""
-    return [part for pattern in given or [usual] for part in pattern.split(",") if part]
+    return [part.strip() for pattern in given or [usual] for part in pattern.split(",")]

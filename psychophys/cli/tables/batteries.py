@@ -7,12 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from psychophys.cli.screen import plain_table, print_table, say
-from psychophys.comparison.battery.table import MISSES, BatteryResults
+from psychophys.comparison.battery.table import MISSES, BatteryResults, two_decimals
 from psychophys.comparison.ratio_table import times
 from psychophys.results.summary import run_name
 from psychophys.results.words import number
 
-NUMBERS = ("matched_ratio", "correlation", "mismatch")
 EXPLAINED = (
     "layers: lowest and highest threshold, each with its layer's noise in the table below",
     "ratio: the nearest layer's threshold over people's; mismatch: by which factor the curves differ, set at "
@@ -43,7 +42,7 @@ def _references(rows: pd.DataFrame) -> Table:
     for reference, part in rows.groupby("reference", sort=False):
         near = part[part["nearest"].astype(bool)]
         first = part.iloc[0]
-        cells = [_times(near[name].iloc[0]) if len(near) else "-" for name in NUMBERS]
+        cells = [show(near[name].iloc[0]) if len(near) else "-" for name, show in NUMBERS.items()]
         table.add_row(
             str(reference),
             str(first["dimension"]),
@@ -73,10 +72,15 @@ def _cell(value: float | None) -> str:
 
 
 def _times(value: float | None) -> str:
-    """With two decimals, or two digits where it is small; a correlation of 0 has no sign."""
-    if value is None or pd.isna(value):
-        return "-"
-    return f"{value:.2f}".replace("-0.00", "0.00") if value < 0 else times(float(value))
+    return "-" if value is None or pd.isna(value) else times(float(value))
+
+
+def _r(value: float | None) -> str:
+    return "-" if value is None or pd.isna(value) else two_decimals(float(value))
+
+
+NUMBERS = {"matched_ratio": _times, "correlation": _r, "mismatch": _times}
+"""Of the nearest layer, and how each is shown."""
 
 
 def _range(values: pd.Series) -> str:

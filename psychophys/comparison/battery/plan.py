@@ -97,6 +97,8 @@ def plan_battery(
     """
     wanted = [references] if isinstance(references, str) else list(references)
     found = {name: None for pattern in wanted for name in _named(pattern)}
+    if not found:
+        raise UsageError("no references", "Leave them out for all, or see `psychophys priors`.")
     if isinstance(display, Mapping) and display.get("preset") is None:
         display = {**SCREEN.as_dict(), **display}  # What is not said is as usual.
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)

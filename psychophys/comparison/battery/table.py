@@ -113,9 +113,15 @@ def _found(rows: pd.DataFrame, layers: pd.DataFrame) -> list[str]:
         ("does not go as people's", near[near["correlation"] < LIKE]),
     ):
         if len(some):
-            named = [f"{one.reference} ({one.layer}, r {one.correlation:.2f})" for one in some.itertuples()]
-            said.append(f"the nearest layer's curve {what} in {', '.join(named)}.")
+            pairs = zip(some["reference"], some["layer"], some["correlation"].astype(float), strict=True)
+            named = ", ".join(f"{name} ({layer}, r {two_decimals(r)})" for name, layer, r in pairs)
+            said.append(f"the nearest layer's curve {what} in {named}.")
     return said
+
+
+def two_decimals(r: float) -> str:
+    """A correlation; what is shown as 0 has no sign."""
+    return f"{r:.2f}".replace("-0.00", "0.00")
 
 
 def _nearest(layers: pd.DataFrame) -> str:
