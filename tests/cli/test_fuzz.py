@@ -1,6 +1,7 @@
 """Any command line ends well: in what was asked for, or in one line that says what was wrong."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -29,6 +30,9 @@ from psychophys.cli.app import app
 from psychophys.learning.experiments import EXPERIMENTS
 from psychophys.learning.linear.patches import draw_patches
 from psychophys.observers.imports import import_modules
+from psychophys.observers.load import load
+from psychophys.observers.names import Job
+from psychophys.observers.observer import Observer
 from psychophys.sweeps.engines import Processes, Serial
 
 TOY_MODELS = '''
@@ -280,9 +284,9 @@ USUAL = {
     "simulate": "--weights random --values 1 --layers fc",
     "fisher": "--weights random --values 2",
     "responses": "--weights random --values 2",
-    "tune": "--weights random --values 4 --places 0 --population 0",
-    "distort": "--weights random --steps 4",
-    "battery": "--weights random --references heeley*",
+    "tune": "--weights random --values 4 --places 0 --population 0 --layers fc",
+    "distort": "--weights random --steps 2 --layers fc",
+    "battery": "--weights random --references heeley* --layers fc",
     "check": "--weights random",
     "test": "--weights random --seeds 1 --values 2 --phases 1 --frequencies 4",
     "learn": "--quick --runs 1 --steps 20 --snapshots 2",
@@ -316,9 +320,9 @@ EXAMPLES |= {
     "fisher": 25,
     "responses": 25,
     "displays": 2,
-    "tune": 25,
-    "distort": 25,
-    "battery": 20,
+    "tune": 10,
+    "distort": 10,
+    "battery": 10,
     "noises": 2,
     "simulate": 30,
     "learn": 15,
@@ -442,6 +446,12 @@ def copy(template: Path) -> "Copy":
     return Copy(template)
 
 
+@functools.lru_cache(maxsize=64)
+def loaded(job: Job, device: str = "cpu") -> Observer:
+    """An observer, which is loaded once; what fails is tried each time."""
+    return load(job, device)
+
+
 def call(words: list[str]) -> tuple[int, bytes, str]:
     """Exit code, standard output and standard error of a command line in this process, left as it was."""
     out, err = io.BytesIO(), io.BytesIO()
@@ -455,6 +465,9 @@ def call(words: list[str]) -> tuple[int, bytes, str]:
         patch.setattr(sys, "argv", ["psychophys", *words])
         # Built once: that takes longer than most command lines.
         patch.setattr("typer.main.get_command", lambda _: GROUP)
+        # What is known of an observer is not found out again: that takes half of most command lines.
+        for module in ("observers.load", "sweeps.tasks", "measurement.again"):
+            patch.setattr(f"psychophys.{module}.load", loaded)
         # A tenth of the patches: what is learned from them does not matter here.
         patch.setattr(draw_patches, "__defaults__", (2000,))
         # One network instead of many, where no others are drawn.
