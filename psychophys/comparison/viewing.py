@@ -74,8 +74,8 @@ class Viewing:
             found["area_deg2"] = tuple(math.pi * (d if gaussian else d / 2) ** 2 for d in found["size_deg"])
         if "luminance" in found:
             white = WHITE_CD_M2 if self.white_cd_m2 is None else self.white_cd_m2
-            # Of patterns of light it is in cd/m2 already, where the display says what white is.
-            if self.displayed and self.white_cd_m2 is not None and self.stimulus.light:
+            # Of what paints light it is in cd/m2 already, where the display says what white is.
+            if self.displayed and self.white_cd_m2 is not None and self.stimulus.paints_light:
                 white = 1.0
             found[LUMINANCE] = tuple(value * white for value in found["luminance"])
         return found
