@@ -151,7 +151,9 @@ def finished(rows: list[dict[str, Any]], records: Mapping[str, Mapping[str, Any]
     frame["noise_sd"] = np.exp(-frame["layer"].map(mean).astype(float))
     frame["matched_ratio"] = frame["ratio"].astype(float) * frame["noise_sd"]
     frame["nearest"] = False
-    for _, part in frame.groupby("reference"):
+    for _, every in frame.groupby("reference"):
+        # A layer that sees nothing at some of the values is no nearer for the rest.
+        part = every[every["n_values"] == every["n_values"].max()]
         far = part["mismatch"].astype(float)
         if far.isna().all():
             far = np.log(part["matched_ratio"]).abs()
