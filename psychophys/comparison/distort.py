@@ -360,7 +360,7 @@ class _Run:
     def people(self) -> list[dict[str, Any]]:
         """The change that people see most."""
         assert self.people_matrix is not None
-        change, eigenvalue = self.people_matrix.seen(self.people_matrix.best)
+        change, eigenvalue = self.people_matrix.seen(self.people_matrix.best, self.pixels.space)
         threshold = _threshold(self.pixels, eigenvalue, change)
         own = {"end": "most", "rank": 1, "eigenvalue": eigenvalue, "threshold": threshold, "status": "ok"}
         row = {
