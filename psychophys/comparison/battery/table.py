@@ -107,7 +107,8 @@ class BatteryResults(RunTable):
 
 def _found(rows: pd.DataFrame, layers: pd.DataFrame) -> list[str]:
     near = rows[rows["nearest"].astype(bool) & rows["correlation"].notna()]
-    said = [_nearest(layers)]
+    said, count = [_nearest(layers)], len(layers)
+    which = "the layer's curve" if count == 1 else f"the curve of the nearest of {count} layers"
     for what, some in (
         ("goes as people's", near[near["correlation"] >= LIKE]),
         ("does not go as people's", near[near["correlation"] < LIKE]),
@@ -115,7 +116,7 @@ def _found(rows: pd.DataFrame, layers: pd.DataFrame) -> list[str]:
         if len(some):
             pairs = zip(some["reference"], some["layer"], some["correlation"].astype(float), strict=True)
             named = ", ".join(f"{name} ({layer}, r {two_decimals(r)})" for name, layer, r in pairs)
-            said.append(f"the nearest layer's curve {what} in {named}.")
+            said.append(f"{which} {what} in {named}.")
     return said
 
 
