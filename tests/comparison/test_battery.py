@@ -87,6 +87,7 @@ def test_numbers_are_those_of_the_thresholds(made: tuple[BatteryResults, Results
     assert row["ratio"] == pytest.approx(row["threshold"] / row["human_threshold"])
     assert row["correlation"] == pytest.approx(np.corrcoef(np.log(people), logs)[0, 1])
     assert row["mismatch"] == pytest.approx(np.exp(np.std(logs - np.log(people))))
+    assert row["even_mismatch"] == pytest.approx(np.exp(np.std(np.log(people))))
 
 
 def test_shapes_have_no_ratio_and_even_curves_no_correlation(made: tuple[BatteryResults, Results]) -> None:
@@ -124,6 +125,15 @@ def test_a_layer_that_is_blind_to_some_values_is_not_the_nearest() -> None:
     blind = {"layer": "blind", "n_values": 3, "ratio": 2.0, "mismatch": 1.0}
     frame = finished([of | seen, of | blind], {"r": {"left_out": {}}}).to_pandas().set_index("layer")
     assert frame["nearest"].to_dict() == {"seen": True, "blind": False}
+
+
+def test_a_curve_no_nearer_than_an_even_one_does_not_go_as_people_s() -> None:
+    of = {"run_id": "r", "model": "m", "weights": "random", "stimulus": "gabor", "reference": "modelfest"}
+    of |= {"kind": "absolute", "dimension": "contrast", "unit": "Michelson", "axis": "frequency"}
+    of |= {"layer": "fc", "n_values": 5, "ratio": 2.0, "correlation": 0.9, "even_mismatch": 2.0}
+    for mismatch, words in ((1.5, "curve goes as people's"), (2.1, "curve does not go as people's")):
+        found = finished([of | {"mismatch": mismatch}], {"r": {"left_out": {}}})
+        assert words in " ".join(found.conclusions())
 
 
 def test_whatever_shares_a_measurement_that_fails_says_so(

@@ -186,6 +186,7 @@ def _numbers(known: pd.DataFrame, *, absolute: bool) -> dict[str, float]:
         found["ratio"] = float(np.exp(apart.mean()))
     if len(known) >= FEWEST_CORRELATED:
         found["mismatch"] = float(np.exp(apart.std(ddof=0)))
+        found["even_mismatch"] = float(np.exp(known["people"].std(ddof=0)))
         if known["people"].std(ddof=0) > EVEN and known["layer"].std(ddof=0) > EVEN:
             found["correlation"] = float(known["people"].corr(known["layer"]))
     return found

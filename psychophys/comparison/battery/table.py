@@ -43,11 +43,17 @@ COLUMNS = (
         "factor",
         "exp of the s.d. of log ratios over the axis: by which factor the curves differ, set at one height",
     ),
+    Column(
+        "even_mismatch",
+        NUMBER,
+        "factor",
+        "the mismatch of a layer with one threshold at all values: with no less, a layer is not like people",
+    ),
     Column("nearest", pa.bool_(), "", "whether it is the layer nearest to people here: least mismatch"),
     Column("assumed", TEXT, "", "what is taken for granted of how the images are seen; empty if nothing"),
 )
 LIKE = 0.7
-"""Correlation from which a curve is said to go as people's."""
+"""Correlation from which a curve is said to go as people's, if it is also nearer to it than an even one."""
 MISSES = "misses"
 """Column of :meth:`BatteryResults.layers`."""
 
@@ -109,10 +115,8 @@ def _found(rows: pd.DataFrame, layers: pd.DataFrame) -> list[str]:
     near = rows[rows["nearest"].astype(bool) & rows["correlation"].notna()]
     said, count = [_nearest(layers)], len(layers)
     which = "the layer's curve" if count == 1 else f"the curve of the nearest of {count} layers"
-    for what, some in (
-        ("goes as people's", near[near["correlation"] >= LIKE]),
-        ("does not go as people's", near[near["correlation"] < LIKE]),
-    ):
+    like = (near["correlation"] >= LIKE) & (near["mismatch"] < near["even_mismatch"])
+    for what, some in (("goes as people's", near[like]), ("does not go as people's", near[~like])):
         if len(some):
             pairs = zip(some["reference"], some["layer"], some["correlation"].astype(float), strict=True)
             named = ", ".join(f"{name} ({layer}, r {two_decimals(r)})" for name, layer, r in pairs)
