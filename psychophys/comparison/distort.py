@@ -29,6 +29,7 @@ from psychophys.observers.load import load_observer
 from psychophys.observers.names import DEFAULT_MODEL, Job
 from psychophys.observers.observer import Observer
 from psychophys.results.distortions import Distortions, flat
+from psychophys.stimuli.display import check_pixels_per_degree
 from psychophys.stimuli.pictures import shown_picture
 
 REGULARIZATION = 1.0
@@ -57,10 +58,8 @@ class Beside:
     def __post_init__(self) -> None:
         if not 1e-6 <= self.regularization <= 1e6:
             raise UsageError(f"regularization {self.regularization:g}", "Give a number from 1e-6 to 1e6.")
-        if self.pixels_per_degree is not None and not 1 <= self.pixels_per_degree <= 10000:
-            raise UsageError(
-                f"{self.pixels_per_degree:g} pixels per degree", "Give a number from 1 to 10000."
-            )
+        if self.pixels_per_degree is not None:
+            check_pixels_per_degree(self.pixels_per_degree)
 
     def as_dict(self, pixels: Pixels) -> dict[str, Any]:
         """Plain values, for provenance and the run id."""
@@ -360,7 +359,7 @@ class _Run:
     def people(self) -> list[dict[str, Any]]:
         """The change that people see most."""
         assert self.people_matrix is not None
-        change, eigenvalue = self.people_matrix.seen(self.people_matrix.best)
+        change, eigenvalue = self.people_matrix.seen(self.people_matrix.best, self.pixels.space)
         threshold = _threshold(self.pixels, eigenvalue, change)
         own = {"end": "most", "rank": 1, "eigenvalue": eigenvalue, "threshold": threshold, "status": "ok"}
         row = {

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from psychophys.comparison.references import contrast_sensitivity
+from psychophys.measurement.pixels.spaces import SPACES, Space
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Of red, green and blue (ITU-R BT.709), taken of the pixel values as they are."""
@@ -44,18 +45,20 @@ class PeopleInformation:
         found: Tensor = spectrum.abs().square().sum(dim=(1, 2))
         return found
 
-    def seen(self, place: tuple[int, int]) -> tuple[Tensor, float]:
-        """A grating of one Fourier component in luminance, of length 1, and its eigenvalue.
+    def seen(self, place: tuple[int, int], space: Space = SPACES["rgb"]) -> tuple[Tensor, float]:
+        """A grating of one Fourier component, of length 1, and its eigenvalue.
 
         Parameters
         ----------
         place
             Cycles in the image's height and width.
+        space
+            Of all changes of that component in it, the grating is the one that is seen most.
         """
         spectrum = torch.zeros(self.size, dtype=torch.complex128)
         spectrum[place] = 1.0
         wave = torch.fft.ifft2(spectrum).real
-        change = self.weights[:, None, None] * wave
+        [change] = space.changes(space.vectors((self.weights[:, None, None] * wave)[None]), self.size)
         change = change / change.norm()
         return change, float(self.energy(change[None])[0])
 

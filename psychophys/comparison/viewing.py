@@ -10,12 +10,13 @@ from typing import Any
 from psychophys.base.errors import UsageError
 from psychophys.stimuli import find_display, get_stimulus
 from psychophys.stimuli.base import Parameter, Stimulus
+from psychophys.stimuli.display import check_pixels_per_degree
 from psychophys.stimuli.gratings import SD
 
 PIXELS_PER_DEGREE = 100.0
 """Of visual angle, where neither a display nor an option says them."""
 WHITE_CD_M2 = 80.0
-"""Luminance of white of the sRGB reference display (IEC 61966-2-1): where a run names no display."""
+"""Luminance of white of the sRGB reference display (IEC 61966-2-1): where a run does not say it."""
 ANGLES = ("size_deg", "frequency_cpd", "area_deg2")
 LUMINANCE = "luminance_cd_m2"
 
@@ -74,8 +75,8 @@ class Viewing:
             found["area_deg2"] = tuple(math.pi * (d if gaussian else d / 2) ** 2 for d in found["size_deg"])
         if "luminance" in found:
             white = WHITE_CD_M2 if self.white_cd_m2 is None else self.white_cd_m2
-            # Of patterns of light it is in cd/m2 already, where the display says what white is.
-            if self.displayed and self.white_cd_m2 is not None and self.stimulus.light:
+            # Of what paints light it is in cd/m2 already, where the display says what white is.
+            if self.displayed and self.white_cd_m2 is not None and self.stimulus.paints_light:
                 white = 1.0
             found[LUMINANCE] = tuple(value * white for value in found["luminance"])
         return found
@@ -85,9 +86,10 @@ class Viewing:
         if LUMINANCE not in reads or self.white_cd_m2 is not None:
             return ""
         light = ", ".join(f"{value:.3g}" for value in self.parameters.get(LUMINANCE, ()))
+        why = "their display has no luminance" if self.displayed else "the runs name no display"
         return (
-            f"a mean luminance of {light} cd/m2 is assumed, as the runs name no display: white is "
-            f"{WHITE_CD_M2:g} cd/m2 (IEC 61966-2-1)"
+            f"a mean luminance of {light} cd/m2 is assumed, as {why}: white is {WHITE_CD_M2:g} cd/m2 "
+            "(IEC 61966-2-1)"
         )
 
 
@@ -95,8 +97,7 @@ def settle_pixels_per_degree(given: float | None) -> float:
     """Those that are given, or the usual ones; :class:`UsageError` for a number that no screen has."""
     if given is None:
         return PIXELS_PER_DEGREE
-    if not 1 <= given <= 10_000:
-        raise UsageError(f"{given:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40.")
+    check_pixels_per_degree(given)
     return given
 
 

@@ -19,6 +19,7 @@ from psychophys.observers.observer import Observer
 from psychophys.observers.units import GRAINS, Grain
 from psychophys.physiology.baseline import BASELINES, Baseline
 from psychophys.stimuli import STIMULI, Stimulus
+from psychophys.stimuli.display import check_pixels_per_degree
 from psychophys.stimuli.gratings import carrier, smooth_step
 
 ORIENTATIONS, PHASES, POPULATION = 18, 8, 36
@@ -30,7 +31,7 @@ DIAMETERS = tuple(float(d) for d in np.geomspace(0.02, 0.9, 10))
 CONTRASTS = tuple(float(c) for c in np.geomspace(0.03, 1, 8))
 PLACES = 24
 """Pairs of orientation and frequency at which size and contrast vary."""
-MOST_PLACES, MOST_PIXELS = 1000, 10_000
+MOST_PLACES = 1000
 MOST_UNITS = 4096
 """Of a layer; of more, so many that are spread evenly."""
 EDGE_SHARE = 0.1
@@ -176,10 +177,8 @@ def plan_tune(
         raise UsageError(
             f"{places} places, {most} units of a layer", f"Give 0 to {MOST_PLACES:,}, and 1 or more."
         )
-    if pixels_per_degree is not None and not 1 <= pixels_per_degree <= MOST_PIXELS:
-        raise UsageError(
-            f"{pixels_per_degree:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40."
-        )
+    if pixels_per_degree is not None:
+        check_pixels_per_degree(pixels_per_degree)
     gabors = None
     if population:
         gabors = plan("gabor", "orientation", values=population, layers=layers, noise="gaussian")

@@ -55,7 +55,8 @@ COLUMNS = (
         "residual",
         NUMBER,
         "1",
-        "|J v - eigenvalue v| over the largest eigenvalue; of two observers over |J v| of the first",
+        "|J v - eigenvalue v| over the largest eigenvalue; of two observers, with their floors, |J v - "
+        "eigenvalue J' v| over |J v| of the first",
     ),
     Column("trace", NUMBER, "1/pixel value^2", "of J: the sum of all eigenvalues"),
     Column("trace_error", NUMBER, "1/pixel value^2", "its standard error; 0 where it is exact"),

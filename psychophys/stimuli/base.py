@@ -205,6 +205,11 @@ class Stimulus:
                 "each parameter has a name of its own, and nuisances are among them"
             )
 
+    @property
+    def paints_light(self) -> bool:
+        """Whether its luminance is that of light, encoded by the display or by itself."""
+        return self.light or self.encoded
+
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called ``name``."""
         for parameter in self.parameters:

@@ -12,7 +12,7 @@ from psychophys.base.errors import UsageError, unknown
 from psychophys.base.registry import Registry
 from psychophys.stimuli.transfer import GAMMAS, Gamma
 
-PIXELS_PER_DEGREE = (1.0, 10_000.0)
+PIXELS_PER_DEGREE_LIMITS = (1.0, 10_000.0)
 """Fewest and most; a monitor at 57 cm has about 40."""
 LUMINANCE_CD_M2 = (1e-3, 1e6)
 """Of white: lowest and highest."""
@@ -48,7 +48,7 @@ class Display:
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        _check("pixels per degree", self.pixels_per_degree, PIXELS_PER_DEGREE)
+        check_pixels_per_degree(self.pixels_per_degree)
         if self.luminance_cd_m2 is not None:
             _check("cd/m2 of white", self.luminance_cd_m2, LUMINANCE_CD_M2)
         GAMMAS.find(self.gamma)
@@ -70,6 +70,11 @@ class Display:
 
 SETTINGS = ("name", "pixels_per_degree", "luminance_cd_m2", "gamma")
 """What decides, and the name."""
+
+
+def check_pixels_per_degree(given: Any) -> None:
+    """Raise :class:`UsageError` for pixels per degree that no screen has."""
+    _check("pixels per degree", given, PIXELS_PER_DEGREE_LIMITS)
 
 
 def _check(what: str, value: Any, limits: tuple[float, float]) -> None:

@@ -44,12 +44,11 @@ def on_display(stimulus: Stimulus, display: str | Display | Mapping[str, Any] | 
 
 def _shown(parameter: Parameter, stimulus: Stimulus, display: Display) -> Parameter:
     """A parameter in the display's unit, or as it is."""
-    paints = stimulus.light or stimulus.encoded
     degrees = {"image": ("deg", -1), "cycles/image": ("cycles/deg", 1)}
     if parameter.unit in degrees:
         unit, power = degrees[parameter.unit]
         conversion = Conversion(parameter, display.pixels_per_degree, power)
-    elif parameter.unit == "0-1" and paints and display.luminance_cd_m2 is not None:
+    elif parameter.unit == "0-1" and stimulus.paints_light and display.luminance_cd_m2 is not None:
         unit, conversion = "cd/m2", Conversion(parameter, display.luminance_cd_m2, 0)
     else:
         return parameter

@@ -14,8 +14,12 @@ from torch import nn
 
 import psychophys
 from psychophys import REFERENCES, BatteryResults, Observer, UsageError, load_observer
+from psychophys.base.errors import MeasurementError
 from psychophys.comparison.battery.plan import SCREEN, identify_battery, plan_battery
 from psychophys.comparison.battery.run import run_battery
+from psychophys.comparison.battery.table import finished
+from psychophys.measurement.run import run
+from psychophys.measurement.spec import Measurement
 from psychophys.results.thresholds import Results
 
 SOME = ("wei-stocker-2015", "foley-1994", "bradley-skottun-1987", "heeley-buchanan-smith-1990")
@@ -83,6 +87,7 @@ def test_numbers_are_those_of_the_thresholds(made: tuple[BatteryResults, Results
     assert row["ratio"] == pytest.approx(row["threshold"] / row["human_threshold"])
     assert row["correlation"] == pytest.approx(np.corrcoef(np.log(people), logs)[0, 1])
     assert row["mismatch"] == pytest.approx(np.exp(np.std(logs - np.log(people))))
+    assert row["even_mismatch"] == pytest.approx(np.exp(np.std(np.log(people))))
 
 
 def test_shapes_have_no_ratio_and_even_curves_no_correlation(made: tuple[BatteryResults, Results]) -> None:
@@ -110,6 +115,41 @@ def test_the_nearest_layer_has_the_least_mismatch(made: tuple[BatteryResults, Re
         assert list(rows.index[rows["nearest"]]) == [rows["mismatch"].idxmin()]
     two = rows_of(made[0], "heeley-buchanan-smith-1990")  # Two values, and no curve.
     assert list(two.index[two["nearest"]]) == [np.log(two["matched_ratio"]).abs().idxmin()]
+
+
+def test_a_layer_that_is_blind_to_some_values_is_not_the_nearest() -> None:
+    """Of `blind` three of five values are known, and these are just as people's."""
+    of = {"run_id": "r", "model": "m", "weights": "random", "stimulus": "gabor", "reference": "modelfest"}
+    of |= {"kind": "absolute", "dimension": "contrast", "unit": "Michelson", "axis": "frequency"}
+    seen = {"layer": "seen", "n_values": 5, "ratio": 2.0, "mismatch": 1.5}
+    blind = {"layer": "blind", "n_values": 3, "ratio": 2.0, "mismatch": 1.0}
+    frame = finished([of | seen, of | blind], {"r": {"left_out": {}}}).to_pandas().set_index("layer")
+    assert frame["nearest"].to_dict() == {"seen": True, "blind": False}
+
+
+def test_a_curve_no_nearer_than_an_even_one_does_not_go_as_people_s() -> None:
+    of = {"run_id": "r", "model": "m", "weights": "random", "stimulus": "gabor", "reference": "modelfest"}
+    of |= {"kind": "absolute", "dimension": "contrast", "unit": "Michelson", "axis": "frequency"}
+    of |= {"layer": "fc", "n_values": 5, "ratio": 2.0, "correlation": 0.9, "even_mismatch": 2.0}
+    for mismatch, words in ((1.5, "curve goes as people's"), (2.1, "curve does not go as people's")):
+        found = finished([of | {"mismatch": mismatch}], {"r": {"left_out": {}}})
+        assert words in " ".join(found.conclusions())
+
+
+def test_whatever_shares_a_measurement_that_fails_says_so(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(measurement: Measurement, *given: Any, **more: Any) -> Results:
+        if measurement.stimulus.name == "grating":
+            raise MeasurementError("no gratings today")
+        return run(measurement, *given, **more)
+
+    monkeypatch.setattr("psychophys.comparison.battery.run.run", fails)
+    planned = plan_battery(["campbell*", "burbeck*", "heeley*"], layers=["fc"])
+    found, _ = run_battery(planned, observer)
+    (record,) = found.runs.values()
+    assert record["left_out"] == dict.fromkeys(("campbell-1970", "burbeck-regan-1983"), "no gratings today.")
+    assert set(found.to_pandas()["reference"]) == {"heeley-buchanan-smith-1990"}
 
 
 class Louder(nn.Module):

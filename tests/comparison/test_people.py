@@ -345,6 +345,19 @@ def test_thresholds_are_in_the_units_of_the_run(observer: psychophys.Observer) -
     assert layer["threshold_ratio"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("gamma", ["linear", "srgb"])
+@pytest.mark.parametrize("reference", RECIPES, ids=lambda reference: reference.name)
+def test_people_see_as_much_light_as_the_display_gives(reference: Reference, gamma: str) -> None:
+    display = {"pixels_per_degree": 100.0, "luminance_cd_m2": 80.0, "gamma": gamma}
+    assert reference.recipe is not None
+    there, here = (
+        viewing({"measurement": psychophys.plan(**settings).as_dict(), "input_size": (SIDE, SIDE)})
+        for settings in (reference.recipe.measurements(SIDE, on)[0] for on in (display, None))
+    )
+    for name in ("luminance_cd_m2", "area_deg2", "frequency_cpd"):
+        assert there.parameters.get(name, ()) == pytest.approx(here.parameters.get(name, ()))
+
+
 @pytest.mark.parametrize("name", ["castlecsf-2024", "castlecsf-2024-red-green", "bradley-skottun-1987"])
 def test_a_run_on_a_display_is_compared_as_one_seen_so(observer: psychophys.Observer, name: str) -> None:
     """White of 80 cd/m2 is what is assumed of runs without a display."""

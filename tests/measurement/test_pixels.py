@@ -269,6 +269,16 @@ def test_people_in_closed_form() -> None:
     assert float(people.energy(unseen[None].double())[0]) == pytest.approx(0, abs=1e-12)
 
 
+def test_among_grey_changes_people_see_a_grey_one_most() -> None:
+    """Less than the coloured one that they see most of all."""
+    people = PeopleInformation(torch.full((3, 16, 16), 0.5), 32.0)
+    (grey, least), (_, most) = (people.seen(people.best, SPACES[name]) for name in ("luminance", "rgb"))
+    assert grey[0].numpy() == pytest.approx(grey[1].numpy())
+    assert grey[0].numpy() == pytest.approx(grey[2].numpy())
+    assert float(grey.norm()) == pytest.approx(1)
+    assert least / most == pytest.approx(1 / 3 / float(people.weights.square().sum()))
+
+
 def test_people_see_the_gabor_of_modelfest_at_its_threshold() -> None:
     side, pixels_per_degree = 256, 60.0
     y, x = ((part.double() - side / 2) / pixels_per_degree for part in torch.meshgrid(

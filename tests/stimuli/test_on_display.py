@@ -76,7 +76,7 @@ def test_units_are_those_of_the_display(stimulus: Stimulus) -> None:
     degrees = {"deg": REFERENCE_SIDE / 37, "cycles/deg": 37 / REFERENCE_SIDE, "cd/m2": 120.0}
     for before, after in zip(stimulus.parameters, shown.parameters, strict=True):
         expected = UNITS.get(before.unit, before.unit)
-        if stimulus.light and before.unit == "0-1":
+        if stimulus.paints_light and before.unit == "0-1":
             expected = "cd/m2"
         assert after.unit == expected
         factor = 1.0 if after.unit == before.unit else degrees[after.unit]

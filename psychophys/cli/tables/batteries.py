@@ -15,7 +15,7 @@ from psychophys.results.words import number
 EXPLAINED = (
     "layers: lowest and highest threshold, each with its layer's noise in the table below",
     "ratio: the nearest layer's threshold over people's; mismatch: by which factor the curves differ, set at "
-    "one height",
+    "one height; even: the mismatch of a layer with one threshold at all values",
 )
 
 
@@ -37,7 +37,7 @@ def _references(rows: pd.DataFrame) -> Table:
     for heading in ("people", "layers", "unit"):
         table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
     table.add_column("nearest", no_wrap=True)
-    for heading in ("ratio", "r", "mismatch"):
+    for heading in ("ratio", "r", "mismatch", "even"):
         table.add_column(heading, justify="right", no_wrap=True)
     for reference, part in rows.groupby("reference", sort=False):
         near = part[part["nearest"].astype(bool)]
@@ -79,7 +79,7 @@ def _r(value: float | None) -> str:
     return "-" if value is None or pd.isna(value) else two_decimals(float(value))
 
 
-NUMBERS = {"matched_ratio": _times, "correlation": _r, "mismatch": _times}
+NUMBERS = {"matched_ratio": _times, "correlation": _r, "mismatch": _times, "even_mismatch": _times}
 """Of the nearest layer, and how each is shown."""
 
 

@@ -121,11 +121,14 @@ def _measured(
     progress: Progress | None,
 ) -> dict[str, Results]:
     """Thresholds by run id; measurements that references share are made once."""
-    wanted = {identify(m, observer): (m, part) for part in parts for m in part.measurements}
+    wanted: dict[str, tuple[Measurement, list[str]]] = {}
+    for part in parts:
+        for one in part.measurements:
+            wanted.setdefault(identify(one, observer), (one, []))[1].append(part.reference.name)
     total = sum(map(_images, (measurement for measurement, _ in wanted.values())))
     done: dict[str, Results] = {}
     so_far = 0
-    for identifier, (measurement, part) in wanted.items():
+    for identifier, (measurement, references) in wanted.items():
 
         def advance(shown: int, of: int, before: int = so_far, images: int = _images(measurement)) -> None:
             if progress is not None:
@@ -134,7 +137,7 @@ def _measured(
         try:
             done[identifier] = run(measurement, observer, batch_size=batch_size, progress=advance)
         except PsychophysError as error:
-            left_out[part.reference.name] = str(error)
+            left_out |= dict.fromkeys(references, str(error))
         so_far += _images(measurement)
     return done
 
@@ -183,6 +186,7 @@ def _numbers(known: pd.DataFrame, *, absolute: bool) -> dict[str, float]:
         found["ratio"] = float(np.exp(apart.mean()))
     if len(known) >= FEWEST_CORRELATED:
         found["mismatch"] = float(np.exp(apart.std(ddof=0)))
+        found["even_mismatch"] = float(np.exp(known["people"].std(ddof=0)))
         if known["people"].std(ddof=0) > EVEN and known["layer"].std(ddof=0) > EVEN:
             found["correlation"] = float(known["people"].corr(known["layer"]))
     return found

@@ -43,11 +43,17 @@ COLUMNS = (
         "factor",
         "exp of the s.d. of log ratios over the axis: by which factor the curves differ, set at one height",
     ),
+    Column(
+        "even_mismatch",
+        NUMBER,
+        "factor",
+        "the mismatch of a layer with one threshold at all values: with no less, a layer is not like people",
+    ),
     Column("nearest", pa.bool_(), "", "whether it is the layer nearest to people here: least mismatch"),
     Column("assumed", TEXT, "", "what is taken for granted of how the images are seen; empty if nothing"),
 )
 LIKE = 0.7
-"""Correlation from which a curve is said to go as people's."""
+"""Correlation from which a curve is said to go as people's, if it is also nearer to it than an even one."""
 MISSES = "misses"
 """Column of :meth:`BatteryResults.layers`."""
 
@@ -107,15 +113,14 @@ class BatteryResults(RunTable):
 
 def _found(rows: pd.DataFrame, layers: pd.DataFrame) -> list[str]:
     near = rows[rows["nearest"].astype(bool) & rows["correlation"].notna()]
-    said = [_nearest(layers)]
-    for what, some in (
-        ("goes as people's", near[near["correlation"] >= LIKE]),
-        ("does not go as people's", near[near["correlation"] < LIKE]),
-    ):
+    said, count = [_nearest(layers)], len(layers)
+    which = "the layer's curve" if count == 1 else f"the curve of the nearest of {count} layers"
+    like = (near["correlation"] >= LIKE) & (near["mismatch"] < near["even_mismatch"])
+    for what, some in (("goes as people's", near[like]), ("does not go as people's", near[~like])):
         if len(some):
             pairs = zip(some["reference"], some["layer"], some["correlation"].astype(float), strict=True)
             named = ", ".join(f"{name} ({layer}, r {two_decimals(r)})" for name, layer, r in pairs)
-            said.append(f"the nearest layer's curve {what} in {named}.")
+            said.append(f"{which} {what} in {named}.")
     return said
 
 
@@ -151,7 +156,9 @@ def finished(rows: list[dict[str, Any]], records: Mapping[str, Mapping[str, Any]
     frame["noise_sd"] = np.exp(-frame["layer"].map(mean).astype(float))
     frame["matched_ratio"] = frame["ratio"].astype(float) * frame["noise_sd"]
     frame["nearest"] = False
-    for _, part in frame.groupby("reference"):
+    for _, every in frame.groupby("reference"):
+        # A layer that sees nothing at some of the values is no nearer for the rest.
+        part = every[every["n_values"] == every["n_values"].max()]
         far = part["mismatch"].astype(float)
         if far.isna().all():
             far = np.log(part["matched_ratio"]).abs()

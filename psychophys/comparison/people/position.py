@@ -41,8 +41,10 @@ POSITION = (
         reads=(),
         rate=_toet_rate,
         caveat="people saw three patches at their contrast threshold, and judged the middle one "
-        "between the others",
-        recipe=Recipe("gabor", "x", (0.0,), {"frequency": 4}, "size", (0.1, 0.14, 0.2, 0.28, 0.4, 0.5)),
+        "between the others; the recipe moves a gabor along its bars, so that its envelope alone tells",
+        recipe=Recipe(
+            "gabor", "x", (0.0,), {"frequency": 4, "orientation": 0}, "size", (0.1, 0.14, 0.2, 0.28, 0.4, 0.5)
+        ),
     ),
     Reference(
         name="bradley-skottun-1987",
