@@ -15,11 +15,12 @@ def caveats(comparison: pd.DataFrame) -> list[str]:
     if "reference" not in comparison:
         return []
     names = list(comparison["reference"].unique())
-    said = [f"{name}: {REFERENCES[name].caveat}" for name in names if name in REFERENCES]
+    known = [REFERENCES[name] for name in names if name in REFERENCES]
+    said = [f"{one.name}: {one.caveat}" for one in known if one.caveat]
     if "assumed" in comparison:
         pairs = comparison[["reference", "assumed"]].drop_duplicates()
         said += [f"{name}: {what}" for name, what in pairs.itertuples(index=False) if what]
-    return [line for line in said if not line.endswith(": ")]
+    return said
 
 
 def thresholds_beside(comparison: pd.DataFrame) -> list[str]:

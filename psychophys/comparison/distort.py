@@ -359,7 +359,7 @@ class _Run:
     def people(self) -> list[dict[str, Any]]:
         """The change that people see most."""
         assert self.people_matrix is not None
-        change, eigenvalue = self.people_matrix.seen(self.people_matrix.best, self.pixels.space)
+        change, eigenvalue, residual = self.people_matrix.most_visible(self.pixels.space)
         threshold = _threshold(self.pixels, eigenvalue, change)
         own = {"end": "most", "rank": 1, "eigenvalue": eigenvalue, "threshold": threshold, "status": "ok"}
         row = {
@@ -367,7 +367,7 @@ class _Run:
             "model": PEOPLE,
             "weights": "",
             "layer": PEOPLE_LAYER,
-            "residual": 0.0,
+            "residual": residual,
         }
         return [{**row, **self.shared, **self._own({**own, "pixels": change})}]
 

@@ -1,8 +1,9 @@
 """The Fisher matrix of a photograph's pixels for people, as far as their contrast sensitivity goes.
 
 A linear observer: luminance over its mean is filtered by the contrast sensitivity function (Watson & Ahumada
-2005), and what comes out is pooled as in an ideal observer of white noise. Its matrix is diagonal in Fourier
-space. Neither masking, nor colour, nor the fall of acuity away from the fovea is in it.
+2005), and what comes out is pooled as in an ideal observer of white noise. Pixel values are those of sRGB, so
+that a step of them is less light where the photograph is dark. Neither masking, nor colour, nor the fall of
+acuity away from the fovea is in it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import math
 
 import numpy as np
 import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
+from psychophys.base.types import Array
 from psychophys.comparison.references import contrast_sensitivity
 from psychophys.measurement.pixels.spaces import SPACES, Space
+from psychophys.stimuli.transfer import light_from_srgb
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
-"""Of red, green and blue (ITU-R BT.709), taken of the pixel values as they are."""
+"""Of the light of red, green and blue (ITU-R BT.709)."""
 GABOR_CPD, GABOR_SD_DEG, GABOR_THRESHOLD = 4.0, 0.5, 10**-2.106
 """The gabor of ModelFest to which people are most sensitive. Its mean threshold over 16 observers (Watson &
 Ahumada 2005) is what d' = 1 stands for."""
@@ -34,39 +38,40 @@ class PeopleInformation:
 
     def __init__(self, photograph: Tensor, pixels_per_degree: float) -> None:
         self.size = photograph.shape[1], photograph.shape[2]
-        self.weights = torch.tensor(LUMINANCE, dtype=torch.float64)
-        mean = float((self.weights @ photograph.double().flatten(1)).mean())
-        self.gain = _filter(self.size, pixels_per_degree) / max(mean, 1e-3) / pixels_per_degree * _scale()
+        weights = torch.tensor(LUMINANCE, dtype=torch.float64)[:, None, None]
+        with torch.enable_grad():
+            values = photograph.detach().double().cpu().requires_grad_()
+            luminance = (weights * light_from_srgb(values)).sum(dim=0)
+            (slopes,) = torch.autograd.grad(luminance.sum(), values)
+        self.slopes = slopes / max(float(luminance.detach().mean()), 1e-3)
+        self.gain = _filter(self.size, pixels_per_degree) / pixels_per_degree * _scale()
 
     def energy(self, changes: Tensor) -> Tensor:
         """J along changes of the photograph: (K, 3, H, W) -> (K,), float64."""
-        luminance = torch.einsum("c,kchw->khw", self.weights, changes.double().cpu())
+        luminance = (self.slopes * changes.double().cpu()).sum(dim=1)
         spectrum = torch.fft.fft2(luminance, norm="ortho") * self.gain
         found: Tensor = spectrum.abs().square().sum(dim=(1, 2))
         return found
 
-    def seen(self, place: tuple[int, int], space: Space = SPACES["rgb"]) -> tuple[Tensor, float]:
-        """A grating of one Fourier component, of length 1, and its eigenvalue.
+    def most_visible(self, space: Space = SPACES["rgb"]) -> tuple[Tensor, float, float]:
+        """The change in a space that is seen most, of length 1; its eigenvalue; and |Jv - lambda v| over it.
 
-        Parameters
-        ----------
-        place
-            Cycles in the image's height and width.
-        space
-            Of all changes of that component in it, the grating is the one that is seen most.
+        By Lanczos (ARPACK) on products with J.
         """
-        spectrum = torch.zeros(self.size, dtype=torch.complex128)
-        spectrum[place] = 1.0
-        wave = torch.fft.ifft2(spectrum).real
-        [change] = space.changes(space.vectors((self.weights[:, None, None] * wave)[None]), self.size)
-        change = change / change.norm()
-        return change, float(self.energy(change[None])[0])
+        count = space.n_pixels(self.size)
 
-    @property
-    def best(self) -> tuple[int, int]:
-        """The component that is seen most: cycles in height and width."""
-        place = int(self.gain.argmax())
-        return place // self.size[1], place % self.size[1]
+        def product(vector: Array) -> Array:
+            changes = space.changes(torch.from_numpy(np.ascontiguousarray(vector.ravel()))[None], self.size)
+            spectrum = torch.fft.fft2((self.slopes * changes).sum(dim=1))
+            filtered = torch.fft.ifft2(spectrum * self.gain.square()).real
+            return np.asarray(space.vectors(self.slopes * filtered[:, None])[0].numpy())
+
+        start = np.random.default_rng(0).standard_normal(count)
+        matrix = LinearOperator((count, count), matvec=product, dtype=np.float64)
+        values, vectors = eigsh(matrix, k=1, which="LA", v0=start, tol=1e-8)
+        (change,) = space.changes(torch.from_numpy(vectors[:, 0].copy())[None], self.size)
+        residual = np.linalg.norm(product(vectors[:, 0]) - values[0] * vectors[:, 0]) / values[0]
+        return change, float(values[0]), float(residual)
 
 
 def _scale() -> float:

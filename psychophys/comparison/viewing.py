@@ -11,7 +11,6 @@ from psychophys.base.errors import UsageError
 from psychophys.stimuli import find_display, get_stimulus
 from psychophys.stimuli.base import Parameter, Stimulus
 from psychophys.stimuli.display import check_pixels_per_degree
-from psychophys.stimuli.gratings import SD
 
 PIXELS_PER_DEGREE = 100.0
 """Of visual angle, where neither a display nor an option says them."""
@@ -71,7 +70,7 @@ class Viewing:
             if name in found:
                 found[seen] = tuple(value * self.factor(name) for value in found[name])
         if "size_deg" in found:
-            gaussian = self.stimulus.parameter("size").meaning == SD.meaning
+            gaussian = self.stimulus.parameter("size").is_sd
             found["area_deg2"] = tuple(math.pi * (d if gaussian else d / 2) ** 2 for d in found["size_deg"])
         if "luminance" in found:
             white = WHITE_CD_M2 if self.white_cd_m2 is None else self.white_cd_m2

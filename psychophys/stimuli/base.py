@@ -84,6 +84,8 @@ class Parameter:
         Half-width of a central difference, in ``unit``.
     measurable
         False for a parameter without a derivative, such as a noise sample's number.
+    is_sd
+        Whether a length is the s.d. of a Gaussian, and not a diameter.
     conversion
         To the unit that images are drawn in, for a parameter in the unit of a display.
     """
@@ -100,6 +102,7 @@ class Parameter:
     log: bool = False
     count: int = 12
     measurable: bool = True
+    is_sd: bool = False
     conversion: Conversion | None = None
 
     def grid(self, count: int) -> tuple[float, ...]:

@@ -41,8 +41,9 @@ LUMINANCE = Parameter(
 X = Parameter("x", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, rightwards")
 Y = Parameter("y", "image", 0.0, -0.5, 0.5, (-0.25, 0.25), 1e-4, "centre, upwards")
 SD = Parameter(
-    "size", "image", 50 / 224, 1e-3, 10, (0.05, 0.3), 1e-4, "s.d. of the Gaussian envelope", log=True
-)
+    "size", "image", 50 / 224, 1e-3, 10, (0.05, 0.3), 1e-4, "s.d. of the Gaussian envelope",
+    log=True, is_sd=True,
+)  # fmt: skip
 DIAMETER = Parameter("size", "image", 0.9, 1e-3, 10, (0.2, 0.9), 1e-4, "diameter of the disc", log=True)
 ANGLE = Parameter("angle", "deg", 90.0, -360, 360, (10, 170), 1e-2, "between the two gratings")
 ORIENTATION_BANDWIDTH = Parameter(

@@ -28,6 +28,7 @@ from psychophys.observers.answer import answer
 from psychophys.observers.layers import Layer, select_layers
 from psychophys.results.distortions import cautions, conclusions, pictures
 from psychophys.stimuli.pictures import find_picture, shown_picture
+from psychophys.stimuli.transfer import light_from_srgb
 
 SIDE = 8
 DTYPES = ("float32", "float64")
@@ -245,6 +246,12 @@ def test_a_network_of_timm_against_its_dense_matrix(tmp_path: Path) -> None:
         np.testing.assert_allclose(least, np.maximum(values[:2], 0), atol=1e-4 * values[-1])
 
 
+LIGHT = ((0.5 + 0.055) / 1.055) ** 2.4
+"""Of the grey of pixel value 0.5."""
+SLOPE = 2.4 / 1.055 * ((0.5 + 0.055) / 1.055) ** 1.4
+"""Of light by pixel value there."""
+
+
 def test_people_in_closed_form() -> None:
     size, pixels_per_degree = (16, 16), 20.0
     photograph = torch.full((3, *size), 0.5, dtype=torch.float64)
@@ -254,17 +261,21 @@ def test_people_in_closed_form() -> None:
         wave = torch.cos(2 * torch.pi * (cycles[0] * y + cycles[1] * x) / 16)
         change = torch.stack([wave] * 3)
         change = change / change.norm()
-        contrast = float((change[0] / 0.5).square().sum()) ** 0.5 / pixels_per_degree
+        contrast = float((change[0] * SLOPE / LIGHT).square().sum()) ** 0.5 / pixels_per_degree
         frequency = np.hypot(*cycles) / 16 * pixels_per_degree
         orientation = 45.0 if cycles == (2, 2) else 0.0
         filtered = float(contrast_sensitivity(np.array([frequency]), orientation)[0]) * contrast
         at_threshold = GABOR_THRESHOLD * contrast_sensitivity(np.array([GABOR_CPD]))[0]
         scale = at_threshold * (np.pi * GABOR_SD_DEG**2 / 2) ** 0.5
         assert float(people.energy(change[None])[0]) == pytest.approx((filtered / scale) ** 2, rel=1e-9)
-    best, eigenvalue = people.seen(people.best)
+    best, eigenvalue, residual = people.most_visible()
+    assert eigenvalue == pytest.approx(float(people.energy(best[None])[0]))
+    assert residual < 1e-6
     drawn = torch.randn(50, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     drawn = drawn / drawn.flatten(1).norm(dim=1)[:, None, None, None]
     assert eigenvalue > float(people.energy(drawn).max())
+    highest = float(people.gain.max()) ** 2 * float(people.slopes[:, 0, 0].square().sum())
+    assert eigenvalue == pytest.approx(highest)  # A grating, as all pixels are alike.
     unseen = torch.tensor([LUMINANCE[1], -LUMINANCE[0], 0.0])[:, None, None] * best[:1]
     assert float(people.energy(unseen[None].double())[0]) == pytest.approx(0, abs=1e-12)
 
@@ -272,11 +283,29 @@ def test_people_in_closed_form() -> None:
 def test_among_grey_changes_people_see_a_grey_one_most() -> None:
     """Less than the coloured one that they see most of all."""
     people = PeopleInformation(torch.full((3, 16, 16), 0.5), 32.0)
-    (grey, least), (_, most) = (people.seen(people.best, SPACES[name]) for name in ("luminance", "rgb"))
+    (grey, least, _), (_, most, _) = (people.most_visible(SPACES[name]) for name in ("luminance", "rgb"))
     assert grey[0].numpy() == pytest.approx(grey[1].numpy())
     assert grey[0].numpy() == pytest.approx(grey[2].numpy())
     assert float(grey.norm()) == pytest.approx(1)
-    assert least / most == pytest.approx(1 / 3 / float(people.weights.square().sum()))
+    assert least / most == pytest.approx(1 / 3 / float(torch.tensor(LUMINANCE).square().sum()))
+
+
+def test_people_see_light_and_not_pixel_values() -> None:
+    """Against float64 differences of the light of a photograph, through the filter."""
+    generator = torch.Generator().manual_seed(1)
+    photograph, change = (torch.rand(3, 16, 16, dtype=torch.float64, generator=generator) for _ in range(2))
+    people = PeopleInformation(photograph, 32.0)
+    weights = torch.tensor(LUMINANCE, dtype=torch.float64)[:, None, None]
+    light = [(weights * light_from_srgb(photograph + step * change)).sum(dim=0) for step in (-1e-6, 1e-6)]
+    slope = (light[1] - light[0]) / 2e-6 / (weights * light_from_srgb(photograph)).sum(dim=0).mean()
+    through = torch.fft.fft2(slope, norm="ortho") * people.gain
+    energy = float(through.abs().square().sum())
+    assert float(people.energy(change[None])[0]) == pytest.approx(energy, rel=1e-6)
+    dense = torch.autograd.functional.hessian(lambda x: people.energy(x[None])[0] / 2, change)
+    dense = dense.reshape(768, 768)
+    _, eigenvalue, residual = people.most_visible()
+    assert eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(dense)[-1]), rel=1e-9)
+    assert residual < 1e-6
 
 
 def test_people_see_the_gabor_of_modelfest_at_its_threshold() -> None:
@@ -286,7 +315,7 @@ def test_people_see_the_gabor_of_modelfest_at_its_threshold() -> None:
     envelope = torch.exp(-(x**2 + y**2) / (2 * GABOR_SD_DEG**2))
     gabor = torch.cos(2 * torch.pi * GABOR_CPD * x) * envelope
     people = PeopleInformation(torch.full((3, side, side), 0.5), pixels_per_degree)
-    change = torch.stack([0.5 * GABOR_THRESHOLD * gabor] * 3)[None]
+    change = torch.stack([LIGHT / SLOPE * GABOR_THRESHOLD * gabor] * 3)[None]
     assert float(people.energy(change)[0]) ** 0.5 == pytest.approx(1, rel=0.03)
 
 
