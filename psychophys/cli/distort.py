@@ -17,7 +17,6 @@ from psychophys.cli.options import (
     Force,
     Imports,
     Output,
-    PixelsPerDegree,
     Quiet,
 )
 
@@ -62,7 +61,10 @@ def distort(
     human: Annotated[
         bool, typer.Option("--human", help="Add thresholds of people, by their contrast sensitivity.")
     ] = False,
-    pixels_per_degree: PixelsPerDegree = None,
+    pixels_per_degree: Annotated[
+        float | None,
+        typer.Option(help="With --human: pixels in a degree of visual angle.", show_default="100"),
+    ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option(

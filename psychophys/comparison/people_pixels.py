@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from psychophys.base.errors import UsageError
 from psychophys.comparison.references import contrast_sensitivity
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Of red, green and blue (ITU-R BT.709), taken of the pixel values as they are."""
+DARKEST = 1e-3
+"""Mean luminance under which a photograph has no contrast to speak of."""
 GABOR_CPD, GABOR_SD_DEG, GABOR_THRESHOLD = 4.0, 0.5, 10**-2.106
 """The gabor of ModelFest to which people are most sensitive. Its mean threshold over 16 observers (Watson &
 Ahumada 2005) is what d' = 1 stands for."""
@@ -29,13 +32,23 @@ class PeopleInformation:
     ----------
     photograph
         Values 0 to 1: (3, H, W).
+
+    Raises
+    ------
+    UsageError
+        For a black photograph.
     """
 
     def __init__(self, photograph: Tensor, pixels_per_degree: float) -> None:
         self.size = photograph.shape[1], photograph.shape[2]
         self.weights = torch.tensor(LUMINANCE, dtype=torch.float64)
         mean = float((self.weights @ photograph.double().flatten(1)).mean())
-        self.gain = _filter(self.size, pixels_per_degree) / max(mean, 1e-3) / pixels_per_degree * _scale()
+        if mean < DARKEST:
+            raise UsageError(
+                f"a photograph whose mean luminance is {mean:.2g} of white has no contrast for people",
+                "Leave people's thresholds out, or take a brighter one.",
+            )
+        self.gain = _filter(self.size, pixels_per_degree) / mean / pixels_per_degree * _scale()
 
     def energy(self, changes: Tensor) -> Tensor:
         """J along changes of the photograph: (K, 3, H, W) -> (K,), float64."""

@@ -211,7 +211,7 @@ def _check_gratings(gratings: Measurement) -> None:
             "Give a number of them from 4 on, which 180 deg is cut into.",
         )
     if len(frequencies) < FEWEST_FREQUENCIES or (np.diff(frequencies) <= 0).any():
-        raise UsageError(f"frequencies {_some(frequencies)}", "Give four or more, rising.")
+        raise UsageError(f"frequencies {_some(frequencies)}", "List four or more, rising: 2,4,8,16.")
     phases = np.array(gratings.parameters["phase"])
     if not np.allclose(np.diff(phases), 360 / len(phases)):
         raise UsageError(f"phases {_some(phases)}", "Give a number of them, which 360 deg is cut into.")

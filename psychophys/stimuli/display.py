@@ -49,8 +49,11 @@ class Display:
 
     def __post_init__(self) -> None:
         _check("pixels per degree", self.pixels_per_degree, PIXELS_PER_DEGREE)
+        # Numbers of NumPy, too, become those that provenance can keep.
+        object.__setattr__(self, "pixels_per_degree", float(self.pixels_per_degree))
         if self.luminance_cd_m2 is not None:
             _check("cd/m2 of white", self.luminance_cd_m2, LUMINANCE_CD_M2)
+            object.__setattr__(self, "luminance_cd_m2", float(self.luminance_cd_m2))
         GAMMAS.find(self.gamma)
 
     @property

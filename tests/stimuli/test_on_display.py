@@ -1,5 +1,6 @@
 """Stimuli on a display: units, sizes and light. The oracle is the same stimulus in units of the image."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -300,3 +301,9 @@ def test_a_combination_that_hangs_on_the_image_is_judged_by_its_size() -> None:
     shown.check_size(whole, 224)
     with pytest.raises(UsageError, match=r"too large\. size 1 deg is 1 here"):
         shown.check_size(whole, 64)
+
+
+def test_numbers_of_a_display_are_plain() -> None:
+    made = Display("", np.float32(40), np.int64(80))  # type: ignore[arg-type]
+    assert json.dumps(made.as_dict()) == json.dumps(Display("", 40.0, 80.0).as_dict())
+    assert json.dumps(Display("", 40, 80).as_dict()) == json.dumps(made.as_dict())
