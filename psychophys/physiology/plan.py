@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,7 @@ def plan_tune(
     asked = ORIENTATIONS if values is None else values
     gratings = plan("grating", "orientation", values=asked, parameters=given, layers=layers)
     _check_gratings(gratings)
+    _check_counts(places=places, most=most, population=population)
     if population and (population < 8 or population % 4):
         raise UsageError(
             f"{population} orientations of the population", "Give 0, or a multiple of 4 from 8 on."
@@ -176,10 +178,7 @@ def plan_tune(
         raise UsageError(
             f"{places} places, {most} units of a layer", f"Give 0 to {MOST_PLACES:,}, and 1 or more."
         )
-    if pixels_per_degree is not None and not 1 <= pixels_per_degree <= MOST_PIXELS:
-        raise UsageError(
-            f"{pixels_per_degree:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40."
-        )
+    check_pixels_per_degree(pixels_per_degree)
     gabors = None
     if population:
         gabors = plan("gabor", "orientation", values=population, layers=layers, noise="gaussian")
@@ -195,6 +194,18 @@ def plan_tune(
         "frequency" not in (parameters or {}),
         pixels_per_degree,
     )
+
+
+def check_pixels_per_degree(given: float | None) -> None:
+    """Raise :class:`UsageError` for a number that no screen has; None is none."""
+    if given is not None and not 1 <= given <= MOST_PIXELS:
+        raise UsageError(f"{given:g} pixels per degree", "Give 1 to 10,000; a monitor at 57 cm has about 40.")
+
+
+def _check_counts(**given: Any) -> None:
+    for name, value in given.items():
+        if not isinstance(value, Integral):
+            raise UsageError(f"{name} {str(value)[:40]!r} is no whole number", "Give one.")
 
 
 def _frequencies(highest: float) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from psychophys.base.types import Array
 from psychophys.physiology.places import SUPPRESSED
+from psychophys.physiology.plan import check_pixels_per_degree
 from psychophys.physiology.population import FACTORS, Bins
 from psychophys.physiology.v1 import V1, Published
 from psychophys.results.tuning_curves import name_of_run
@@ -49,6 +50,7 @@ def layers_of_units(units: UnitTuning, pixels_per_degree: float | None = None) -
         ``ratio``, J at 0 and 90 over J at 45 and 135 deg, ``factor_NAME`` for number, gain, sharpness and
         units without a preference, whose product it is, and ``population_cardinal_share`` of all units.
     """
+    check_pixels_per_degree(pixels_per_degree)
     frame = units.to_pandas()
     rows = [
         _row(part, units.runs[str(run_id)], pixels_per_degree)

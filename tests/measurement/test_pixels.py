@@ -317,6 +317,9 @@ def test_layers_that_cannot_be_measured_are_refused_in_the_usual_words() -> None
     assert set(found.to_pandas()["layer"]) == {"0"}
     (record,) = found.runs.values()
     assert "no exact derivative" in record["skipped_layers"]["1"]
+    for rms in (-1.0, float("nan"), 2.0):
+        with pytest.raises(psychophys.UsageError, match="Give a number over 0, up to 1"):
+            psychophys.plot_distortions(found, rms=rms)
     with pytest.raises(psychophys.MeasurementError, match="can be measured: 1 has no exact derivative"):
         psychophys.distort("astronaut", observer, layers="1", steps=10)
 

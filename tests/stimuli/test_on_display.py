@@ -210,6 +210,9 @@ def test_a_degree_is_as_many_pixels_as_the_formula_says() -> None:
     # A pixel of 0.25 mm (a 4:3 screen of 20 inches, 1625.6 x 1219.2 of these) at 57.29 cm: 1 deg is 1 cm.
     assert pixels_per_degree(57.29, 20, 1626, 1219) == pytest.approx(40, rel=1e-3)
     assert pixels_per_degree(100, 20, 1600, 1200) == 2 * pixels_per_degree(50, 20, 1600, 1200)
+    for numbers in ((0, 24, 1920, 1080), (57, -24, 1920, 1080), (57, 24, 0, 0), (math.nan, 24, 1920, 1080)):
+        with pytest.raises(UsageError, match="Give numbers over 0"):
+            pixels_per_degree(*numbers)
 
 
 @pytest.mark.parametrize("display", DISPLAYS.values(), ids=lambda display: display.name)
