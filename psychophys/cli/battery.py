@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from psychophys.base.errors import UsageError
 from psychophys.cli.names import DTYPES, FIGURE_FILE, GAMMAS, TABLE_FILE, WEIGHTS, either
 from psychophys.cli.options import (
     Asked,
@@ -106,6 +107,7 @@ def battery(
     kept = Sink(None if thresholds is None else str(thresholds), force=force)
     sink.check()
     kept.check()
+    _check_apart(sink, kept)
     pick_device(device, dtype)
     said = display_said(display, pixels_per_degree, luminance_cd_m2, gamma)
     planned = plan_battery(_words(references, "all"), display=said, layers=_words(layers, "default"))
@@ -163,6 +165,15 @@ def _asked(weights: str, seed: int, seeds: int | None, dtype: str, imports: list
     variants = [part.strip() for part in weights.split(",")]
     modules = tuple(str(path) for path in imports or [])
     return replace(usually_asked(), weights=variants, seed=seed, seeds=seeds, dtype=dtype, imports=modules)
+
+
+def _check_apart(sink: Sink, kept: Sink) -> None:
+    """Refuse thresholds that would go where the battery goes, or nowhere."""
+    if kept.output is not None and kept.file is None:
+        raise UsageError("--thresholds to standard output", "Name a file; -o - writes the battery there.")
+    files = [Path(one.file).resolve() for one in (sink, kept) if one.file is not None]
+    if len(set(files)) < len(files):
+        raise UsageError(f"--thresholds and -o are both {kept.file}", "Name two files.")
 
 
 def _words(given: list[str] | None, usual: str) -> list[str]:

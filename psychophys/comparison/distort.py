@@ -86,7 +86,7 @@ def distort(
     tolerance: float = TOLERANCE,
     start_seed: int = 0,
     against: str | Observer | None = None,
-    against_weights: str = "pretrained",
+    against_weights: str | None = None,
     regularization: float = REGULARIZATION,
     pixels_per_degree: float | None = None,
     progress: Progress | None = None,
@@ -119,7 +119,7 @@ def distort(
     start_seed
         Of the direction it begins with.
     against, against_weights
-        Another observer, or the weights of the same model.
+        Another observer or model, with these weights (``pretrained``); weights alone are of the same model.
     regularization
         Of ``against``: the floor under both observers' eigenvalues, in means of all of them.
     pixels_per_degree
@@ -162,14 +162,26 @@ def distort(
         start_seed=start_seed,
     )
     pixels, observer = enter(model, planner, options)
-    if isinstance(against, str):
-        against = load_observer(
-            against,
-            weights=against_weights,
-            device=observer.device,
-            dtype=str(observer.dtype).removeprefix("torch."),
+    other = _other(observer, model, against, against_weights)
+    return run_distort(pixels, observer, Beside(other, regularization, pixels_per_degree), progress)
+
+
+def _other(
+    observer: Observer, model: str | Observer, against: str | Observer | None, weights: str | None
+) -> Observer | None:
+    """The other observer that is asked for from Python."""
+    if against is None and weights is not None:
+        against = model
+    if against is observer:
+        raise UsageError(f"{observer.name} against itself", "Give another as against.")
+    if against is None or (isinstance(against, Observer) and weights is None):
+        return against
+    if not isinstance(against, str):
+        raise UsageError(
+            f"against of type {type(against).__name__}", "Give a model's name, or an observer alone."
         )
-    return run_distort(pixels, observer, Beside(against, regularization, pixels_per_degree), progress)
+    dtype = str(observer.dtype).removeprefix("torch.")
+    return load_observer(against, weights=weights or "pretrained", device=observer.device, dtype=dtype)
 
 
 def settle_against(job: Job, model: str | None, weights: str | None) -> Job | None:
@@ -205,11 +217,11 @@ def run_distort(
 ) -> Distortions:
     """Find changes as planned: see :func:`distort`."""
     started = time.perf_counter()
+    run = _Run(pixels, observer, beside)
     with measuring(observer):
         ways, way = find_exact(pixels, observer)
         find = _of_one if beside.against is None else _of_two
         found = list(find(pixels, way, beside, progress))
-    run = _Run(pixels, observer, beside)
     rows = [row for layer, numbers in found for row in run.rows(layer, numbers)]
     record = provenance(pixels.measurement, observer, ways.selection, time.perf_counter() - started)
     record |= _record(ways, [layer.name for layer, _ in found]) | run.record()

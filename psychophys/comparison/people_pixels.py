@@ -15,6 +15,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
+from psychophys.base.errors import UsageError
 from psychophys.base.types import Array
 from psychophys.comparison.references import contrast_sensitivity
 from psychophys.measurement.pixels.spaces import SPACES, Space
@@ -22,6 +23,8 @@ from psychophys.stimuli.transfer import light_from_srgb
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Of the light of red, green and blue (ITU-R BT.709)."""
+DARKEST = 1e-3
+"""Mean luminance, in light, under which a photograph has no contrast to speak of."""
 GABOR_CPD, GABOR_SD_DEG, GABOR_THRESHOLD = 4.0, 0.5, 10**-2.106
 """The gabor of ModelFest to which people are most sensitive. Its mean threshold over 16 observers (Watson &
 Ahumada 2005) is what d' = 1 stands for."""
@@ -34,6 +37,11 @@ class PeopleInformation:
     ----------
     photograph
         Values 0 to 1: (3, H, W).
+
+    Raises
+    ------
+    UsageError
+        For a black photograph.
     """
 
     def __init__(self, photograph: Tensor, pixels_per_degree: float) -> None:
@@ -43,7 +51,13 @@ class PeopleInformation:
             values = photograph.detach().double().cpu().requires_grad_()
             luminance = (weights * light_from_srgb(values)).sum(dim=0)
             (slopes,) = torch.autograd.grad(luminance.sum(), values)
-        self.slopes = slopes / max(float(luminance.detach().mean()), 1e-3)
+        mean = float(luminance.detach().mean())
+        if mean < DARKEST:
+            raise UsageError(
+                f"a photograph whose mean luminance is {mean:.2g} of white has no contrast for people",
+                "Leave people's thresholds out, or take a brighter one.",
+            )
+        self.slopes = slopes / mean
         self.gain = _filter(self.size, pixels_per_degree) / pixels_per_degree * _scale()
 
     def energy(self, changes: Tensor) -> Tensor:

@@ -56,9 +56,22 @@ def _from_parquet(path: Path) -> list[Specification]:
     kind = look(path).kind
     wanted = KINDS["results"] if kind is None else kind
     with opened(path, wanted) as (table, meta):
-        if isinstance(meta.get("runs"), dict) and {"run_id", "checkpoint"} <= set(table.schema.names):
-            return of_runs(table, meta["runs"])
+        runs = meta.get("runs")
+        columns = {"run_id", "checkpoint"} <= set(table.schema.names)
+        # Of a battery or of changes of a photograph no run says what `measure` could make again.
+        if (
+            columns
+            and isinstance(runs, dict)
+            and all("parameters" in _measured(run) for run in runs.values())
+        ):
+            return of_runs(table, runs)
     raise refusal(path, KINDS["results"], "no runs")
+
+
+def _measured(run: Any) -> Mapping[str, Any]:
+    """What a run's provenance says of the measurement."""
+    found = run.get("measurement") if isinstance(run, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 # Writing ------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,7 @@ def plan_tune(
     asked = ORIENTATIONS if values is None else values
     gratings = plan("grating", "orientation", values=asked, parameters=given, layers=layers)
     _check_gratings(gratings)
+    _check_counts(places=places, most=most, population=population)
     if population and (population < 8 or population % 4):
         raise UsageError(
             f"{population} orientations of the population", "Give 0, or a multiple of 4 from 8 on."
@@ -196,6 +198,12 @@ def plan_tune(
     )
 
 
+def _check_counts(**given: Any) -> None:
+    for name, value in given.items():
+        if not isinstance(value, Integral):
+            raise UsageError(f"{name} {str(value)[:40]!r} is no whole number", "Give one.")
+
+
 def _frequencies(highest: float) -> tuple[float, ...]:
     lowest = min(LOWEST, highest / 8)
     return tuple(float(f) for f in np.geomspace(lowest, highest, N_FREQUENCIES))
@@ -210,7 +218,7 @@ def _check_gratings(gratings: Measurement) -> None:
             "Give a number of them from 4 on, which 180 deg is cut into.",
         )
     if len(frequencies) < FEWEST_FREQUENCIES or (np.diff(frequencies) <= 0).any():
-        raise UsageError(f"frequencies {_some(frequencies)}", "Give four or more, rising.")
+        raise UsageError(f"frequencies {_some(frequencies)}", "List four or more, rising: 2,4,8,16.")
     phases = np.array(gratings.parameters["phase"])
     if not np.allclose(np.diff(phases), 360 / len(phases)):
         raise UsageError(f"phases {_some(phases)}", "Give a number of them, which 360 deg is cut into.")

@@ -15,6 +15,7 @@ from psychophys.physiology.population import FACTORS, Bins
 from psychophys.physiology.v1 import V1, Published
 from psychophys.results.tuning_curves import name_of_run
 from psychophys.results.unit_tuning import UnitTuning
+from psychophys.stimuli.display import check_pixels_per_degree
 
 MEDIANS = (
     "orientation_bandwidth",
@@ -49,6 +50,8 @@ def layers_of_units(units: UnitTuning, pixels_per_degree: float | None = None) -
         ``ratio``, J at 0 and 90 over J at 45 and 135 deg, ``factor_NAME`` for number, gain, sharpness and
         units without a preference, whose product it is, and ``population_cardinal_share`` of all units.
     """
+    if pixels_per_degree is not None:
+        check_pixels_per_degree(pixels_per_degree)
     frame = units.to_pandas()
     rows = [
         _row(part, units.runs[str(run_id)], pixels_per_degree)

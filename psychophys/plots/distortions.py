@@ -54,6 +54,8 @@ def plot_distortions(found: Distortions, *, rms: float | None = RMS, size: str =
     size
         ``column``, ``page`` or ``talk``.
     """
+    if rms is not None:
+        settle_shown(NORM, rms)
     rows, chosen = _by_layer(found), SIZES.find(size)
     with chosen.context():
         if not rows or len(rows) > MOST_ROWS:

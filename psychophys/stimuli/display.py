@@ -49,8 +49,11 @@ class Display:
 
     def __post_init__(self) -> None:
         check_pixels_per_degree(self.pixels_per_degree)
+        # Numbers of NumPy, too, become those that provenance can keep.
+        object.__setattr__(self, "pixels_per_degree", float(self.pixels_per_degree))
         if self.luminance_cd_m2 is not None:
             _check("cd/m2 of white", self.luminance_cd_m2, LUMINANCE_CD_M2)
+            object.__setattr__(self, "luminance_cd_m2", float(self.luminance_cd_m2))
         GAMMAS.find(self.gamma)
 
     @property
@@ -101,7 +104,19 @@ def pixels_per_degree(distance_cm: float, diagonal_inches: float, width: int, he
         Of the screen.
     width, height
         Of the screen in pixels.
+
+    Raises
+    ------
+    UsageError
+        For a number that is not over 0.
     """
+    if not all(
+        math.isfinite(number) and number > 0 for number in (distance_cm, diagonal_inches, width, height)
+    ):
+        raise UsageError(
+            f"{diagonal_inches:g} inches, {width:g} x {height:g} pixels, at {distance_cm:g} cm",
+            "Give numbers over 0.",
+        )
     pixel_cm = 2.54 * diagonal_inches / math.hypot(width, height)
     return 2 * distance_cm * math.tan(math.radians(0.5)) / pixel_cm
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from inside import call_inside
 from torch import nn
 
 import psychophys
@@ -201,8 +203,29 @@ def test_a_part_of_a_display_leaves_the_rest_as_usual() -> None:
 
 @pytest.mark.parametrize(
     ("references", "words"),
-    [("foly-1994", "Did you mean foley-1994"), ("nothing*", "unknown human reference"), ([""], "unknown")],
+    [
+        ("foly-1994", "Did you mean foley-1994"),
+        ("nothing*", "unknown human reference"),
+        ([""], "unknown"),
+        (3, "references '3' are no names"),
+        (["foley-1994", 3], "are no names"),
+    ],
 )
 def test_unknown_references_are_said(references: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         plan_battery(references)
+
+
+def test_a_layer_that_is_not_there_is_a_request_that_is_wrong(observer: Observer) -> None:
+    with pytest.raises(UsageError, match="unknown layer of test_resnet 'nosuch'"):
+        psychophys.battery(observer, "heeley*", layers="nosuch")
+
+
+@pytest.mark.parametrize("kept", ["both.parquet", "./both.parquet", "-"])
+def test_thresholds_have_a_file_of_their_own(kept: str, tmp_path: Path) -> None:
+    words = ["battery", "test_resnet", "--weights", "random", "--references", "heeley*", "--layers", "fc"]
+    done = call_inside(*words, "-o", "both.parquet", "--thresholds", kept, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Name" in done.stderr.decode()
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Ends of the pixels' Fisher matrix against a dense eigenproblem with the explicit Jacobian."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -355,6 +356,9 @@ def test_layers_that_cannot_be_measured_are_refused_in_the_usual_words() -> None
     assert set(found.to_pandas()["layer"]) == {"0"}
     (record,) = found.runs.values()
     assert "no exact derivative" in record["skipped_layers"]["1"]
+    for rms in (-1.0, float("nan"), 2.0):
+        with pytest.raises(psychophys.UsageError, match="Give a number over 0, up to 1"):
+            psychophys.plot_distortions(found, rms=rms)
     with pytest.raises(psychophys.MeasurementError, match="can be measured: 1 has no exact derivative"):
         psychophys.distort("astronaut", observer, layers="1", steps=10)
 
@@ -369,6 +373,8 @@ def test_layers_that_cannot_be_measured_are_refused_in_the_usual_words() -> None
         ({"tolerance": 0.0}, "between 0 and 1"),
         ({"space": "grey"}, "Known: rgb, luminance"),
         ({"start_seed": -1}, "whole number"),
+        ({"count": 1.5}, "count '1.5' is no whole number"),
+        ({"steps": "9"}, "steps '9' is no whole number"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, object], words: str) -> None:
@@ -379,3 +385,24 @@ def test_what_cannot_be_is_refused(settings: dict[str, object], words: str) -> N
 def test_a_photograph_that_is_not_there_is_refused() -> None:
     with pytest.raises(psychophys.UsageError, match="Did you mean astronaut"):
         plan_pixels("astronut")
+
+
+def test_weights_alone_are_of_the_same_model_and_it_is_not_set_against_itself() -> None:
+    asked: dict[str, Any] = {"layers": "fc", "steps": 3}
+    found = psychophys.distort(
+        "camera", "test_resnet", weights="random", seed=1, against_weights="random", **asked
+    ).to_pandas()
+    assert set(found["end"]) == {"more", "less"}
+    assert set(found["against"]) == {"test_resnet (random)"}
+    observer = psychophys.load_observer("test_resnet", weights="random")
+    for against, weights in ((observer, None), (None, "random"), (3, None)):
+        with pytest.raises(psychophys.UsageError, match="against"):
+            psychophys.distort("camera", observer, against=against, against_weights=weights, **asked)
+
+
+def test_a_black_photograph_has_no_contrast_for_people() -> None:
+    black = torch.zeros(3, 16, 16)
+    with pytest.raises(psychophys.UsageError, match="mean luminance is 0 of white"):
+        PeopleInformation(black, 100.0)
+    grey = PeopleInformation(black + 0.5, 100.0).gain
+    assert torch.allclose(PeopleInformation(black + 0.005, 100.0).gain, 100 * grey, rtol=1e-5)

@@ -296,6 +296,13 @@ def test_what_cannot_be_repeated_is_refused_in_a_line(name: str, tmp_path: Path)
     assert not out
 
 
+def test_a_file_that_says_nothing_to_measure_again_is_not_called_damaged(tmp_path: Path) -> None:
+    found = psychophys.distort("camera", "test_resnet", weights="random", layers="fc", steps=2)
+    found.write(tmp_path / "d.parquet")
+    _, err = run_in(tmp_path, "measure", "--from", "d.parquet", "-q", code=2)
+    assert "is a file of changes of a photograph, not a results file. `psychophys show` shows it" in err
+
+
 def test_models_of_ones_own_are_asked_for(tmp_path: Path) -> None:
     run = Specification({"model": "my_net"}, {}, imports=("nets.py",))
     (tmp_path / "r.toml").write_text(to_toml([run]))

@@ -306,6 +306,8 @@ def test_small_discs_keep_their_contrast() -> None:
         ({"parameters": {"contrast": (0.5, 1)}}, "2 values of contrast"),
         ({"population": 10}, "10 orientations of the population"),
         ({"places": -1}, "-1 places"),
+        ({"places": 1.5}, "places '1.5' is no whole number"),
+        ({"most": 2.5}, "most '2.5' is no whole number"),
         ({"most": 0}, "0 units"),
         ({"contrasts": (0.1, 0.2)}, "contrasts"),
         ({"diameters": (0.4, 0.3, 0.2, 0.1)}, "diameters"),
@@ -390,3 +392,9 @@ def test_a_command_line_that_is_wrong_is_refused_in_one_line(
     assert said in done.stderr.decode()
     assert len(done.stderr.decode().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [-1.0, 0.0, float("nan"), 1e9])
+def test_units_are_not_set_beside_v1_on_a_screen_that_cannot_be(given: float) -> None:
+    with pytest.raises(UsageError, match="pixels per degree"):
+        psychophys.layers_of_units(psychophys.UnitTuning.from_rows([], {}), pixels_per_degree=given)

@@ -1,5 +1,6 @@
 """Stimuli on a display: units, sizes and light. The oracle is the same stimulus in units of the image."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -209,6 +210,9 @@ def test_a_degree_is_as_many_pixels_as_the_formula_says() -> None:
     # A pixel of 0.25 mm (a 4:3 screen of 20 inches, 1625.6 x 1219.2 of these) at 57.29 cm: 1 deg is 1 cm.
     assert pixels_per_degree(57.29, 20, 1626, 1219) == pytest.approx(40, rel=1e-3)
     assert pixels_per_degree(100, 20, 1600, 1200) == 2 * pixels_per_degree(50, 20, 1600, 1200)
+    for numbers in ((0, 24, 1920, 1080), (57, -24, 1920, 1080), (57, 24, 0, 0), (math.nan, 24, 1920, 1080)):
+        with pytest.raises(UsageError, match="Give numbers over 0"):
+            pixels_per_degree(*numbers)
 
 
 @pytest.mark.parametrize("display", DISPLAYS.values(), ids=lambda display: display.name)
@@ -300,3 +304,9 @@ def test_a_combination_that_hangs_on_the_image_is_judged_by_its_size() -> None:
     shown.check_size(whole, 224)
     with pytest.raises(UsageError, match=r"too large\. size 1 deg is 1 here"):
         shown.check_size(whole, 64)
+
+
+def test_numbers_of_a_display_are_plain() -> None:
+    made = Display("", np.float32(40), np.int64(80))  # type: ignore[arg-type]
+    assert json.dumps(made.as_dict()) == json.dumps(Display("", 40.0, 80.0).as_dict())
+    assert json.dumps(Display("", 40, 80).as_dict()) == json.dumps(made.as_dict())

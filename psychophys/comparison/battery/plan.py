@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ def plan_battery(
     UsageError
         For a name that is not known, or a reference that says nothing of what to measure.
     """
-    wanted = [references] if isinstance(references, str) else list(references)
+    wanted = [references] if isinstance(references, str) else _texts(references)
     found = {name: None for pattern in wanted for name in _named(pattern)}
     if not found:
         raise UsageError("no references", "Leave them out for all, or see `psychophys priors`.")
@@ -104,6 +104,16 @@ def plan_battery(
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)
     chosen = tuple(REFERENCES[name] for name in found)
     return Battery(chosen, find_display(display) or SCREEN, patterns)
+
+
+def _texts(references: Any) -> list[str]:
+    """As a list, of names alone."""
+    if not isinstance(references, Iterable) or not all(isinstance(name, str) for name in references):
+        raise UsageError(
+            f"references {str(references)[:60]!r} are no names",
+            "Give a name, a glob pattern, or a list of them.",
+        )
+    return list(references)
 
 
 def _named(pattern: str) -> list[str]:

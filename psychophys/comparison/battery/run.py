@@ -19,6 +19,7 @@ from psychophys.measurement.options import ObserverOptions
 from psychophys.measurement.record import identify
 from psychophys.measurement.run import run
 from psychophys.measurement.spec import Measurement
+from psychophys.observers.layers import select_layers
 from psychophys.observers.names import DEFAULT_MODEL
 from psychophys.observers.observer import Observer
 from psychophys.results.shared_columns import LAYER_COLUMNS
@@ -91,6 +92,7 @@ def run_battery(
 ) -> tuple[BatteryResults, Results]:
     """Measure an observer as planned: what it comes to, and the thresholds that it is made of."""
     started = time.perf_counter()
+    select_layers(observer, planned.layers)  # Refuses what the network does not have.
     parts = planned.parts(min(observer.input_size))
     identifier = identify_battery(planned, observer)
     left_out = {part.reference.name: part.left_out for part in parts if part.left_out}

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,9 @@ def plan_pixels(
             f"{model.name} noise of a photograph's pixels: it is not the same in every unit",
             f"Use {' or '.join(alike)} noise.",
         )
+    for name, given in (("count", count), ("steps", steps), ("start_seed", start_seed)):
+        if not isinstance(given, Integral):
+            raise UsageError(f"{name} {str(given)[:40]!r} is no whole number", "Give one.")
     if not 1 <= steps <= MOST_STEPS:
         raise UsageError(f"{steps} steps", f"Give 1 to {MOST_STEPS:,}.")
     if not 1 <= 2 * count <= steps:
