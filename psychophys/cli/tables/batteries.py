@@ -27,7 +27,9 @@ def print_battery(console: Console, found: BatteryResults) -> None:
         say(console, *EXPLAINED, "")
         print_table(console, _layers(layers[layers["run_id"] == run]))
         say(console, "")
-    say(console, *found.conclusions())
+    assumed = found.to_pandas()[["reference", "assumed"]].drop_duplicates().to_dict("records")
+    said = (f"{row['reference']}: {row['assumed']}." for row in assumed if row["assumed"])
+    say(console, *found.conclusions(), *said)
 
 
 def _references(rows: pd.DataFrame) -> Table:
