@@ -75,7 +75,8 @@ class Viewing:
         if "luminance" in found:
             white = WHITE_CD_M2 if self.white_cd_m2 is None else self.white_cd_m2
             # Of patterns of light it is in cd/m2 already, where the display says what white is.
-            if self.displayed and self.white_cd_m2 is not None and self.stimulus.light:
+            paints = self.stimulus.light or self.stimulus.encoded
+            if self.displayed and self.white_cd_m2 is not None and paints:
                 white = 1.0
             found[LUMINANCE] = tuple(value * white for value in found["luminance"])
         return found
