@@ -17,6 +17,7 @@ from psychophys.comparison.priors import Density
 from psychophys.comparison.references import reference_for
 from psychophys.comparison.viewing import ANGLES, Viewing, viewing
 from psychophys.results.thresholds import Results
+from psychophys.stimuli import Display, find_display
 
 FEWEST_FREQUENCIES = 3
 _OBSERVER = ("model", "weights", "seed", "source", "sha256", "input_size", "mean", "std", "dtype", "images")
@@ -186,12 +187,24 @@ def _too_few(run: _Run, count: int) -> UsageError:
     first, name = rows.iloc[0], reference.axis
     recipe = reference.recipe
     side = min(record["input_size"])
-    wanted = [m["parameters"][name] for m in recipe.measurements(side)] if recipe is not None else []
+    display = find_display(record["measurement"].get("display"))
+    wanted = [m["parameters"][name] for m in recipe.measurements(side, display)] if recipe is not None else []
+    if display is not None and name == "frequency":
+        wanted = [value for value in wanted if value <= display.pixels_per_degree / 2]
     some = " ".join(f"{value:.3g}" for value in wanted) or "A B C"
     option = "--frequencies $f" if name == "frequency" else f"--set {name}=$f"
     return UsageError(
         f"human thresholds for {reference.dimension} of {first['stimulus']} run over {name} and need runs at "
         f"{FEWEST_FREQUENCIES} or more values of it; {first['model']} ({first['weights']}) has {count}",
         f"Measure one run a value: for f in {some}; do psychophys measure --stimulus {first['stimulus']} "
-        f"--dimension {reference.dimension} --noise gaussian {option} --append; done",
+        f"--dimension {reference.dimension} --noise gaussian {option}{_options_of(display)} --append; done",
     )
+
+
+def _options_of(display: Display | None) -> str:
+    """What a command line says to show the same on this display."""
+    if display is None:
+        return ""
+    white = display.luminance_cd_m2
+    light = "" if white is None else f" --luminance-cd-m2 {white:g}"
+    return f" --pixels-per-degree {display.pixels_per_degree:g}{light} --gamma {display.gamma}"

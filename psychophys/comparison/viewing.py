@@ -85,10 +85,10 @@ class Viewing:
         if LUMINANCE not in reads or self.white_cd_m2 is not None:
             return ""
         light = ", ".join(f"{value:.3g}" for value in self.parameters.get(LUMINANCE, ()))
-        why = "their display has no luminance" if self.displayed else "the runs name no display"
+        why = "the display does not say how bright white is" if self.displayed else "the runs name no display"
         return (
-            f"a mean luminance of {light} cd/m2 is assumed, as {why}: white is {WHITE_CD_M2:g} cd/m2 "
-            "(IEC 61966-2-1)"
+            f"a mean luminance of {light} cd/m2 is assumed, as {why}: white is "
+            f"{WHITE_CD_M2:g} cd/m2 (IEC 61966-2-1)"
         )
 
 

@@ -229,3 +229,36 @@ def test_thresholds_have_a_file_of_their_own(kept: str, tmp_path: Path) -> None:
     assert "Name" in done.stderr.decode()
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_assumed_of_a_display_is_said(tmp_path: Path) -> None:
+    words = [
+        "battery",
+        "test_resnet",
+        "--weights",
+        "random",
+        "--references",
+        "castlecsf-2024",
+        "--layers",
+        "fc",
+    ]
+    done = call_inside(*words, "--references", "castlecsf-2024", "--display", "desktop", cwd=tmp_path)
+    said = " ".join(done.stderr.decode().split())
+    assert "castlecsf-2024: a mean luminance of 40 cd/m2 is assumed, as the display does not say how" in said
+
+
+def test_the_runs_that_lack_are_named_for_their_display() -> None:
+    one = psychophys.measure(
+        "test_resnet",
+        weights="random",
+        layers="fc",
+        dimension="contrast",
+        values=[0.01],
+        parameters={"phase": 1},
+        display=SCREEN,
+    )
+    with pytest.raises(
+        UsageError, match="--pixels-per-degree 100 --luminance-cd-m2 80 --gamma srgb"
+    ) as caught:
+        psychophys.compare(one, human="castlecsf-2024")
+    assert "for f in 1.12 2 " in str(caught.value)

@@ -441,3 +441,15 @@ def test_from_the_command_line(observer: psychophys.Observer, tmp_path: Path) ->
     done = call_inside("priors", "--save", "people.svg", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "modelfest" in (tmp_path / "people.svg").read_text()
+
+
+def test_castlecsf_says_nothing_where_nothing_was_measured() -> None:
+    reference, seen = REFERENCES["castlecsf-2024"], {"area_deg2": (0.8,)}
+
+    def threshold(light: float, cpd: float = 4.0) -> float:
+        return float(1 / reference.sensitivity(np.array([cpd]), seen | {"luminance_cd_m2": (light,)})[0])
+
+    assert 0 < threshold(100.0) < threshold(1.0) < 1
+    assert np.isnan(threshold(5e5))
+    assert np.isnan(threshold(1e-6))
+    assert np.isnan(threshold(0.01, 16.0))  # Not even at full contrast.

@@ -13,7 +13,7 @@ from psychophys.results.summary import run_name
 from psychophys.results.words import number
 
 EXPLAINED = (
-    "layers: lowest and highest threshold, each with its layer's noise in the table below",
+    "layers: lowest and highest threshold, each with its layer's noise in the table below, or of s.d. 1",
     "ratio: the nearest layer's threshold over people's; mismatch: by which factor the curves differ, set at "
     "one height; even: the mismatch of a layer with one threshold at all values",
 )
@@ -27,7 +27,9 @@ def print_battery(console: Console, found: BatteryResults) -> None:
         say(console, *EXPLAINED, "")
         print_table(console, _layers(layers[layers["run_id"] == run]))
         say(console, "")
-    say(console, *found.conclusions())
+    assumed = found.to_pandas()[["reference", "assumed"]].drop_duplicates().to_dict("records")
+    said = (f"{row['reference']}: {row['assumed']}." for row in assumed if row["assumed"])
+    say(console, *found.conclusions(), *said)
 
 
 def _references(rows: pd.DataFrame) -> Table:

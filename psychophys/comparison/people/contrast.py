@@ -31,6 +31,10 @@ _AS_MODELFEST = Recipe(
 )
 
 
+CASTLE_CD_M2 = (2e-5, 1e4)
+"""Mean luminances of the data that castleCSF is fitted to: beyond them it says nothing."""
+
+
 def contrast_sensitivity(frequency_cpd: Array, orientation_deg: Array | float = 0.0) -> Array:
     """Contrast sensitivity filter of the standard spatial observer (Watson & Ahumada 2005).
 
@@ -61,7 +65,8 @@ def _modelfest_rate(frequency_cpd: Array, _parameters: Mapping[str, float]) -> A
 
 def _luminance_rate(frequency_cpd: Array, parameters: Mapping[str, float]) -> Array:
     seen = mechanisms(frequency_cpd, *_area_and_light(parameters))
-    return cone_sensitivity(np.array(GREY), seen)
+    found = cone_sensitivity(np.array(GREY), seen)
+    return np.where(found >= 1, found, np.nan)  # A contrast over 1 cannot be shown.
 
 
 def _isoluminant_rate(frequency_cpd: Array, parameters: Mapping[str, float]) -> Array:
@@ -74,7 +79,9 @@ def _isoluminant_rate(frequency_cpd: Array, parameters: Mapping[str, float]) -> 
 
 
 def _area_and_light(parameters: Mapping[str, float]) -> tuple[Array, Array]:
-    return np.asarray(parameters["area_deg2"]), np.asarray(parameters["luminance_cd_m2"])
+    light = parameters["luminance_cd_m2"]
+    known = CASTLE_CD_M2[0] <= light <= CASTLE_CD_M2[1]
+    return np.asarray(parameters["area_deg2"]), np.asarray(light if known else np.nan)
 
 
 def _castle(name: str, summary: str, direction_deg: int, highest_cpd: float) -> Reference:
