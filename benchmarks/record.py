@@ -2,6 +2,7 @@
 """A record of numbers: what many runs of every command give, so that a change of the code can be held to it.
 
     python benchmarks/record.py write     # run everything, write benchmarks/record.json
+    python benchmarks/record.py write learn     # write the runs whose name begins so, and keep the others
     python benchmarks/record.py check     # run everything again and compare; exit code 1 where numbers differ
     python benchmarks/record.py check simulate fisher     # only the runs whose name begins so
 
@@ -58,6 +59,11 @@ RUNS: dict[str, str] = {
     "measure-patch-lch": f"measure --stimulus patch-lch --values 24 {SMALL}",
     "measure-image": f"measure --stimulus image --values 4 {SMALL}",
     "measure-image-band": f"measure --stimulus image-band --values 4 {SMALL}",
+    "measure-masked": f"measure --stimulus masked --values 0.0,0.1 --phases 2 {SMALL}",
+    "measure-surround": f"measure --stimulus surround --values 0.1,0.5 --phases 2 {SMALL}",
+    "measure-vernier": f"measure --stimulus vernier --values 3 --phases 2 {SMALL}",
+    "measure-isoluminant": f"measure --stimulus isoluminant --dimension direction --values 6 --phases 2 {SMALL}",
+    "measure-display": f"measure --display srgb --dimension size --values 3 --phases 2 {SMALL}",
     "measure-contrast": f"measure --dimension contrast --set orientation=0,45 --phases 2 --values 4 {SMALL}",
     "measure-position": f"measure --dimension x --values 3 --phases 6 {SMALL}",
     # Settings that change numbers.
@@ -88,7 +94,11 @@ RUNS: dict[str, str] = {
     "fisher-image": f"fisher --stimulus image --dimensions rotation,zoom --values 3 --set sample=0,1 {SMALL}",
     "fisher-shuffled": "fisher test_vit2 --weights random --seed 2 --values 3 --phases 2",
     "fisher-float64": f"fisher --dtype float64 --dprime 2 --values 3 --phases 2 {SMALL}",
+    "fisher-pixels": f"fisher --dimensions pixels --images astronaut --layers fc {SMALL}",
     "fisher-all": f"fisher --layers all --values 2 --phases 1 {SMALL}",
+    "tune-small": f"tune --values 6 --places 2 --population 8 {SMALL}",
+    "distort-small": "distort camera test_resnet --weights random --layers layer4,fc --steps 10 --human",
+    "battery-small": f"battery --references heeley*,foley-1994,castlecsf* {SMALL}",
     "simulate-default": "simulate --layers blocks.5,classifier --values 2 --phases 1",
     "simulate-phases": f"simulate --values 3 --phases 3 {SMALL}",
     "simulate-single": f"simulate --task single --values 3 --phases 1 {SMALL}",
@@ -229,7 +239,8 @@ def main() -> None:
     verb, *prefixes = sys.argv[1:] or ["check"]
     found = make(needed(prefixes))
     if verb == "write":
-        RECORD.write_text(json.dumps(found, indent=0) + "\n")
+        kept = json.loads(RECORD.read_text()) if prefixes else {}
+        RECORD.write_text(json.dumps({name: (kept | found)[name] for name in RUNS}, indent=0) + "\n")
         return
     kept = json.loads(RECORD.read_text())
     said = [line for name, new in found.items() for line in differences(name, kept.get(name, {}), new)]

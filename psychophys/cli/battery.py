@@ -31,6 +31,7 @@ from psychophys.cli.options import (
 if TYPE_CHECKING:
     from psychophys.base.types import Progress
     from psychophys.cli.outputs import Sink
+    from psychophys.cli.values import split_words
     from psychophys.comparison.battery.plan import Battery
     from psychophys.comparison.battery.table import BatteryResults
     from psychophys.observers.names import Job
@@ -110,7 +111,7 @@ def battery(
     _check_apart(sink, kept)
     pick_device(device, dtype)
     said = display_said(display, pixels_per_degree, luminance_cd_m2, gamma)
-    planned = plan_battery(_words(references, "all"), display=said, layers=_words(layers, "default"))
+    planned = plan_battery(_references(references), display=said, layers=split_words(layers, "default"))
     named = models or [DEFAULT_MODEL]
     jobs = plan_jobs(named, _asked(weights, seed, seeds, dtype, imports), checkpoint)
     if figure is not None:
@@ -176,6 +177,6 @@ def _check_apart(sink: Sink, kept: Sink) -> None:
         raise UsageError(f"--thresholds and -o are both {kept.file}", "Name two files.")
 
 
-def _words(given: list[str] | None, usual: str) -> list[str]:
-    """Names or patterns, which commas part, too."""
-    return [part.strip() for pattern in given or [usual] for part in pattern.split(",")]
+def _references(given: list[str] | None) -> list[str]:
+    """Names or patterns, which commas part, too; one that is empty is no name."""
+    return [part.strip() for pattern in given or ["all"] for part in pattern.split(",")]

@@ -40,6 +40,7 @@ def check(
     """
     from psychophys.cli.screen import print_table, say, wide_console
     from psychophys.cli.tables.contracts import contract_table
+    from psychophys.cli.values import split_words
     from psychophys.observers.devices import pick_device
     from psychophys.observers.imports import import_modules
     from psychophys.observers.load import load_observer
@@ -55,7 +56,7 @@ def check(
         device=pick_device(device, dtype),
         dtype=dtype,
     )
-    words = [part for pattern in layers or ["default"] for part in pattern.split(",") if part]
+    words = split_words(layers, "default")
     contract = observer.check(words)
     console = wide_console()
     print_table(console, contract_table(contract))

@@ -163,13 +163,14 @@ def _plan(
     start_seed: int,
     imports: list[Path] | None,
 ) -> Pixels:
+    from psychophys.cli.values import split_words
     from psychophys.measurement.pixels.plan import plan_pixels
     from psychophys.observers.imports import import_modules
 
     import_modules(tuple(str(path) for path in imports or []))
     return plan_pixels(
         image,
-        layers=[part for pattern in layers or ["default"] for part in pattern.split(",") if part],
+        layers=split_words(layers, "default"),
         count=count,
         space=space,
         noise=noise,

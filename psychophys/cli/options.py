@@ -262,7 +262,14 @@ def _options(
     imports: Imports = None,
     quiet: Quiet = False,
 ) -> Asked:
-    from psychophys.cli.values import parse_list, parse_options, parse_settings, parse_share, parse_values
+    from psychophys.cli.values import (
+        parse_list,
+        parse_options,
+        parse_settings,
+        parse_share,
+        parse_values,
+        split_words,
+    )
 
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch size {batch_size}", "Give one or more.")
@@ -276,7 +283,7 @@ def _options(
         "dimension": dimension,
         "values": None if values is None else parse_values("values", values),
         "parameters": parameters,
-        "layers": [part for pattern in layers or ["default"] for part in pattern.split(",") if part],
+        "layers": split_words(layers, "default"),
         "estimator": estimator,
         "step": step,
         "noise": noise,

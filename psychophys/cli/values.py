@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -100,3 +101,8 @@ def parse_bytes(text: str) -> int:
         raise UsageError(f"size {text!r} is not a number of bytes", "Write 50GB, 800MB or 2TiB.")
     number, unit, binary = written.groups()
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))
+
+
+def split_words(given: Sequence[str] | None, usual: str) -> list[str]:
+    """What an option that may be repeated says, each time one or several with commas."""
+    return [part for words in given or [usual] for part in words.split(",") if part]

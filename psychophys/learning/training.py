@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ import pyarrow.compute as pc
 import torch
 from torch import nn
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import MeasurementError, UsageError
 from psychophys.base.types import Progress
 from psychophys.learning.modes import Modes, read_modes
@@ -108,7 +107,7 @@ class Training:
     def identifier(self) -> str:
         """Sixteen hexadecimal digits, the same for the same settings."""
         whole = [self.record, [each.as_dict() for each in self.measurements]]
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(whole)
 
     def checkpoint(self, folder: Path, step: int) -> Path:
         """Where the weights of a step go."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import UsageError
 from psychophys.base.types import Array, Progress
 from psychophys.measurement.batches import run_blocks
@@ -190,8 +189,7 @@ def _check(measurement: Measurement) -> None:
 
 def identify_fisher(joint: Joint, observer: Observer) -> str:
     """The run id of a Fisher matrix of this observer."""
-    text = json.dumps([identify(joint.measurement, observer), *joint.dimensions])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([identify(joint.measurement, observer), *joint.dimensions])
 
 
 def run_fisher(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psychophys.base.definition import definition
+from psychophys.base.digest import digest
 from psychophys.base.errors import UsageError
 from psychophys.measurement.pooling import POOLINGS, Pooling
 from psychophys.noise.information import Noise, Setting
@@ -259,8 +258,7 @@ def run_id(measurement: Measurement, observer: Mapping[str, Any]) -> str:
 
     Settings that do not change the numbers (device, batch size) are not part of it.
     """
-    text = json.dumps([measurement.as_dict(), dict(observer)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([measurement.as_dict(), dict(observer)])
 
 
 def grid_step(values: Sequence[float], name: str = "chained") -> float:

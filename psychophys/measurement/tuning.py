@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 import pyarrow as pa
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import UsageError
 from psychophys.base.types import Progress
 from psychophys.measurement.curves import Curves, Part, gather_curves
@@ -190,8 +189,7 @@ def _ranges(indices: Sequence[int]) -> str:
 
 def identify_tuning(tuning: Tuning, observer: Observer) -> str:
     """The run id of tuning curves of this observer."""
-    text = json.dumps([identify(tuning.measurement, observer), tuning.as_dict], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([identify(tuning.measurement, observer), tuning.as_dict])
 
 
 class TuningRun:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import UsageError
 from psychophys.measurement.plan import Values, plan
 from psychophys.measurement.record import identify
@@ -252,5 +251,4 @@ def _spread(name: str, plural: str, given: Values, usual: tuple[float, ...]) -> 
 def identify_tune(tune: Tune, observer: Observer) -> str:
     """The run id of units of this observer."""
     tune = tune.fitting(observer)
-    text = json.dumps([identify(tune.gratings, observer), tune.as_dict], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([identify(tune.gratings, observer), tune.as_dict])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import MeasurementError, PsychophysError
 from psychophys.base.types import Progress
 from psychophys.measurement.again import made_again
@@ -54,8 +54,7 @@ class Task:
             job["checkpoint_sha256"] = hash_checkpoint(Path(self.job.checkpoint))
         if self.job.model.startswith("local-dir:"):
             job["folder_sha256"] = _hash_folder(Path(self.job.model.removeprefix("local-dir:")))
-        text = json.dumps([self.measurement.as_dict(), job], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest([self.measurement.as_dict(), job])
 
 
 def measured_again(held: Results, tasks: Sequence[Task]) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import UsageError, unknown
 from psychophys.comparison.references import REFERENCES, Reference
 from psychophys.measurement.plan import plan
@@ -132,4 +131,4 @@ def identify_battery(battery: Battery, observer: Observer) -> str:
     """The run id of a battery of this observer: of all that is measured, and what it is set beside."""
     parts = battery.parts(min(observer.input_size))
     named = [[p.reference.name, *(identify(m, observer) for m in p.measurements)] for p in parts]
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
+    return digest(named)

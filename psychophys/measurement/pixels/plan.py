@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from psychophys.base.digest import digest
 from psychophys.base.errors import UsageError
 from psychophys.measurement.pixels.spaces import SPACES, Space
 from psychophys.measurement.plan import plan
@@ -86,8 +86,7 @@ class Pixels:
 
     def identify(self, observer: Observer, **more: Any) -> str:
         """The run id with this observer."""
-        text = json.dumps([identify(self.measurement, observer), self.as_dict, more], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest([identify(self.measurement, observer), self.as_dict, more])
 
 
 def plan_pixels(
