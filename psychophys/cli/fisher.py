@@ -87,6 +87,7 @@ def fisher(
     keep_freed_memory()
     asked_for = [(job, partial(identify_fisher, joint)) for joint, job in planned]
     sink.check_replacing(FisherResults, lambda held: made_again(held, asked_for))
+    asked.say_notes()
 
     def run_one(item: tuple[Joint, Job], advance: Progress) -> FisherResults:
         joint, job = item

@@ -65,6 +65,7 @@ def measure(
     tasks, runs = tasks_of(models, asked, checkpoint, source)
     keep_freed_memory()
     sink.check_replacing(Results, lambda held: measured_again(held, tasks))
+    asked.say_notes()
     run_each(
         tasks,
         _measure_one,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -130,6 +131,8 @@ class Asked:
         Variants, one or more.
     said
         Names of the options that were given.
+    notes
+        What is to be said before anything is measured.
     """
 
     measurement: dict[str, Any]
@@ -144,6 +147,13 @@ class Asked:
     imports: tuple[str, ...]
     quiet: bool
     said: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list, compare=False)
+
+    def say_notes(self) -> None:
+        """Say what there is to know, once nothing is refused any more."""
+        if not self.quiet:
+            for note in self.notes:
+                print(f"note: {note}", file=sys.stderr)
 
     @property
     def settings_said(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,12 +40,12 @@ def tasks_of(
 
 
 def runs_of(source: Path, asked: Asked) -> list[Specification]:
-    """The runs of a file; it is said what differs here from where they were made."""
+    """The runs of a file; what differs here from where they were made is noted."""
     import_modules(asked.imports)
     runs = read_specifications(source)
     differing = differences(runs, pick_device(asked.device, asked.dtype))
-    if differing and not asked.quiet:
-        print(f"note: {source} was made otherwise: {'; '.join(differing)}", file=sys.stderr)
+    if differing:
+        asked.notes.append(f"{source} was made otherwise: {'; '.join(differing)}")
     return runs
 
 

@@ -112,6 +112,7 @@ def _simulate_models(
     _refuse_figure_of_several(sink, len(tasks))
     wanted = [(task.job, partial(identify, task.measurement)) for task in tasks]
     sink.check_replacing(Simulations, lambda held: held.is_by(procedure.record) and made_again(held, wanted))
+    asked.say_notes()
 
     def run_one(task: Task, advance: Progress) -> Simulations:
         observer = load(task.job, task.device)

@@ -105,6 +105,7 @@ def sweep(
     part = tasks if shard is None else take_shard(tasks, shard)
     limit = None if cache_limit is None else parse_bytes(cache_limit)
     planned = Sweep(part, Store(output), retry_failed, prefetch, limit)
+    asked.say_notes()
     if not dry_run:
         _run(planned, left_out, asked, chosen)
         return
