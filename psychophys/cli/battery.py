@@ -31,7 +31,6 @@ from psychophys.cli.options import (
 if TYPE_CHECKING:
     from psychophys.base.types import Progress
     from psychophys.cli.outputs import Sink
-    from psychophys.cli.values import split_words
     from psychophys.comparison.battery.plan import Battery
     from psychophys.comparison.battery.table import BatteryResults
     from psychophys.observers.names import Job
@@ -95,6 +94,7 @@ def battery(
 
     from psychophys.cli.each import plan_jobs
     from psychophys.cli.outputs import Sink
+    from psychophys.cli.values import split_words
     from psychophys.comparison.battery.plan import identify_battery, plan_battery
     from psychophys.comparison.battery.table import BatteryResults
     from psychophys.measurement.again import made_again
