@@ -221,6 +221,8 @@ def _check_gratings(gratings: Measurement) -> None:
     phases = np.array(gratings.parameters["phase"])
     if not np.allclose(np.diff(phases), 360 / len(phases)):
         raise UsageError(f"phases {_some(phases)}", "Give a number of them, which 360 deg is cut into.")
+    if not all(gratings.parameters["contrast"]):
+        raise UsageError("gratings of contrast 0", "Give more: blanks are shown besides.")
     for name, held in gratings.parameters.items():
         if name not in ("frequency", "phase") and len(held) > 1:
             raise UsageError(f"{len(held)} values of {name}", "Give one.")

@@ -129,9 +129,9 @@ def conclusions_of_units(units: UnitTuning) -> Iterator[str]:
             continue
         # The logarithm, so that a half is as far from 1 as a double.
         row = known.loc[np.log(known["ratio"]).abs().idxmax()]
-        what = "the layer" if len(known) == 1 else "the layer where they differ most"
+        where = row["layer"] if len(known) == 1 else f"{row['layer']}, the layer where they differ most,"
         yield (
-            f"{name_of_run(units.runs[str(run_id)])}: in {row['layer']}, {what}, J at 0 and 90 deg is "
+            f"{name_of_run(units.runs[str(run_id)])}: in {where} J at 0 and 90 deg is "
             f"{row['ratio']:.3g} times J at 45 and 135 deg: {row['factor_number']:.3g} by the number of "
             f"units, {row['factor_gain']:.3g} by their gain, {row['factor_sharpness']:.3g} by how sharp they "
             f"are, and {row['factor_untuned']:.3g} by units without a preference. "

@@ -156,9 +156,11 @@ def _of_run(run: pd.DataFrame) -> list[str]:
     if seen.empty:
         return [f"{who}: no layer depends on the photograph."]
     finest = seen.loc[seen["threshold"].idxmin()]
+    at = f"a r.m.s. of {number(finest['threshold'])} of the range of pixel values"
     said = [
-        f"{who}: of all changes the most visible is seen in {finest['layer']}, at a r.m.s. of "
-        f"{number(finest['threshold'])} of the range of pixel values."
+        f"{who}: {finest['layer']} sees its most visible change at {at}."
+        if len(seen) == 1
+        else f"{who}: of all changes the most visible is seen in {finest['layer']}, at {at}."
     ]
     null = run[(run["null_dimension"] > 0) & (run["end"] == "most") & (run["rank"] == 1)]
     if len(null):

@@ -398,3 +398,8 @@ def test_a_command_line_that_is_wrong_is_refused_in_one_line(
 def test_units_are_not_set_beside_v1_on_a_screen_that_cannot_be(given: float) -> None:
     with pytest.raises(UsageError, match="pixels per degree"):
         psychophys.layers_of_units(psychophys.UnitTuning.from_rows([], {}), pixels_per_degree=given)
+
+
+def test_gratings_without_contrast_are_refused() -> None:
+    with pytest.raises(UsageError, match="gratings of contrast 0"):
+        psychophys.tune("test_resnet", weights="random", parameters={"contrast": 0.0})
