@@ -90,8 +90,7 @@ def fisher(
     asked.say_notes()
 
     def run_one(item: tuple[Joint, Job], advance: Progress) -> FisherResults:
-        joint, job = item
-        return run_fisher(joint, load(job, asked.device), batch_size=asked.batch_size, progress=advance)
+        return run_fisher(item[0], load(item[1], asked.device), batch_size=asked.batch_size, progress=advance)
 
     run_each(
         planned,
