@@ -129,6 +129,9 @@ def _named(pattern: str) -> list[str]:
 
 def identify_battery(battery: Battery, observer: Observer) -> str:
     """The run id of a battery of this observer: of all that is measured, and what it is set beside."""
-    parts = battery.parts(min(observer.input_size))
-    named = [[p.reference.name, *(identify(m, observer) for m in p.measurements)] for p in parts]
-    return digest(named)
+    return identify_parts(battery.parts(min(observer.input_size)), observer)
+
+
+def identify_parts(parts: Sequence[Part], observer: Observer) -> str:
+    """The same of what has been planned for this observer's images."""
+    return digest([[p.reference.name, *(identify(m, observer) for m in p.measurements)] for p in parts])

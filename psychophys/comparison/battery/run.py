@@ -11,7 +11,7 @@ import pandas as pd
 
 from psychophys.base.errors import MeasurementError, PsychophysError
 from psychophys.base.types import Progress
-from psychophys.comparison.battery.plan import Battery, Part, identify_battery, plan_battery
+from psychophys.comparison.battery.plan import Battery, Part, identify_parts, plan_battery
 from psychophys.comparison.battery.table import BatteryResults, finished
 from psychophys.comparison.human import Matched, match
 from psychophys.measurement.measure import PLAN_OPTIONS, enter, takes_options
@@ -94,7 +94,7 @@ def run_battery(
     started = time.perf_counter()
     select_layers(observer, planned.layers)  # Refuses what the network does not have.
     parts = planned.parts(min(observer.input_size))
-    identifier = identify_battery(planned, observer)
+    identifier = identify_parts(parts, observer)
     left_out = {part.reference.name: part.left_out for part in parts if part.left_out}
     measured = _measured(parts, observer, left_out, batch_size, progress)
     rows: list[dict[str, Any]] = []
