@@ -174,10 +174,10 @@ def plan_tune(
         raise UsageError(
             f"{population} orientations of the population", "Give 0, or a multiple of 4 from 8 on."
         )
-    if not 0 <= places <= MOST_PLACES or most < 1:
-        raise UsageError(
-            f"{places} places, {most} units of a layer", f"Give 0 to {MOST_PLACES:,}, and 1 or more."
-        )
+    if not 0 <= places <= MOST_PLACES:
+        raise UsageError(f"{places} places of size and contrast", f"Give 0 to {MOST_PLACES:,}.")
+    if most < 1:
+        raise UsageError(f"{most} units of a layer", "Give 1 or more.")
     if pixels_per_degree is not None:
         check_pixels_per_degree(pixels_per_degree)
     gabors = None
